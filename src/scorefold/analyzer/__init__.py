@@ -1,1 +1,25 @@
-"""."""
+"""Pure folds of score maps: maxima, peaks and statistics that merge in any order to the same bytes."""
+
+from scorefold.analyzer.abstract import AbstractAnalyzer
+from scorefold.analyzer.coverage import Coverage
+from scorefold.analyzer.exact_sum import ExactSum
+from scorefold.analyzer.max_over_rotations import MaxScoreOverRotations
+from scorefold.analyzer.max_score_state import MaxScoreResult, MaxScoreState, fold_maximum
+from scorefold.analyzer.moments import Moments, ScoreMoments, score_sums
+from scorefold.analyzer.product import AnalyzerProduct
+from scorefold.analyzer.rotation_table import RotationTable
+
+__all__ = [
+    "AbstractAnalyzer",
+    "AnalyzerProduct",
+    "Coverage",
+    "ExactSum",
+    "MaxScoreOverRotations",
+    "MaxScoreResult",
+    "MaxScoreState",
+    "Moments",
+    "RotationTable",
+    "ScoreMoments",
+    "fold_maximum",
+    "score_sums",
+]
