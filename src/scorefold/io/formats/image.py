@@ -1,0 +1,159 @@
+"""Images that are decoded whole: PNG, JPEG, BMP, PNM, WebP."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from scorefold.io.formats.image_headers import (
+    JPEG_SIGNATURE,
+    PNG_SIGNATURE,
+    ImageHeader,
+    jpeg_header,
+    png_header,
+)
+from scorefold.io.formats.layout import MAX_DECODED_PIXELS, FormatError, StoredArray
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".pbm", ".pnm", ".webp")
+
+
+class _LastDecoded:
+    """The image this process decoded last, so that the tiles of one image decode it once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._key: tuple[Any, ...] | None = None
+        self._pixels: NDArray[Any] | None = None
+
+    def get(self, path: str, part: int, decode: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        status = Path(path).stat()
+        key = (path, part, status.st_mtime_ns, status.st_size, status.st_ino)
+        with self._lock:
+            if self._key != key or self._pixels is None:
+                self._key, self._pixels = None, None
+                pixels = decode()
+                pixels.flags.writeable = False
+                self._key, self._pixels = key, pixels
+            return self._pixels
+
+
+last_decoded = _LastDecoded()
+
+
+@contextmanager
+def opencv_silenced() -> Iterator[None]:
+    """Keep OpenCV from printing about damaged files, which are reported in one line by the caller."""
+    level = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+
+
+def in_rgb_order(pixels: NDArray[Any]) -> NDArray[Any]:
+    """Reorder OpenCV's blue, green, red (and alpha) to red, green, blue; leave gray as it is."""
+    if pixels.ndim == 2:
+        return pixels
+    return pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
+
+
+def _header(content: bytes) -> ImageHeader | None:
+    if content.startswith(PNG_SIGNATURE):
+        return png_header(content)
+    if content.startswith(JPEG_SIGNATURE):
+        return jpeg_header(content)
+    return None
+
+
+def _decode(content: bytes, header: ImageHeader | None) -> NDArray[Any]:
+    with opencv_silenced():
+        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise FormatError("damaged, truncated or not an image")
+    pixels = in_rgb_order(pixels)
+    if header is not None and header.channels == 1 and pixels.ndim == 3:
+        # OpenCV repeats gray with alpha into four channels.
+        return np.ascontiguousarray(pixels[..., 0])
+    return pixels
+
+
+def _content(path: str) -> bytes:
+    content = Path(path).read_bytes()
+    if not content:
+        raise FormatError("empty file")
+    return content
+
+
+def _stored(shape: tuple[int, ...], dtype: np.dtype[Any]) -> StoredArray:
+    if shape[0] * shape[1] > MAX_DECODED_PIXELS:
+        raise FormatError(
+            f"{shape[1]} × {shape[0]} pixels; an image decoded whole may have 2**30. Use tiled TIFF"
+        )
+    return StoredArray(shape=shape, axes="YXS"[: len(shape)], dtype=dtype)
+
+
+def probe(path: str | os.PathLike[str]) -> list[StoredArray]:
+    """Describe an image file.
+
+    PNG and JPEG are described from their headers; the others are decoded.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+
+    Returns
+    -------
+    list of StoredArray
+        One entry. Axes are y, x and, for colour, s in the order red, green, blue, alpha. The alpha of a gray
+        image is dropped. EXIF orientation is ignored: pixels stay as they are stored.
+
+    Raises
+    ------
+    FormatError
+        If the file is no readable image.
+    """
+    content = _content(str(path))
+    header = _header(content)
+    if header is None:
+        pixels = _decode(content, None)
+        return [_stored(pixels.shape, pixels.dtype)]
+    shape = (header.height, header.width) + ((header.channels,) if header.channels > 1 else ())
+    return [_stored(shape, header.dtype)]
+
+
+@contextmanager
+def open_array(path: str, part: str | None) -> Iterator[tuple[StoredArray, Any]]:  # noqa: ARG001 one array a file
+    """Open an image file's pixels; see `probe` for their layout.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    part : None
+        An image file holds one array.
+
+    Yields
+    ------
+    stored : StoredArray
+        The layout.
+    data : numpy.ndarray
+        The pixels, read-only.
+    """
+
+    def decode() -> NDArray[Any]:
+        content = _content(path)
+        header = _header(content)
+        if header is not None:
+            _stored((header.height, header.width), header.dtype)
+        return _decode(content, header)
+
+    pixels = last_decoded.get(path, 0, decode)
+    yield _stored(pixels.shape, pixels.dtype), pixels
