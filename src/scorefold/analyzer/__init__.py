@@ -1,11 +1,30 @@
 """Pure folds of score maps: maxima, peaks and statistics that merge in any order to the same bytes."""
 
 from scorefold.analyzer.abstract import AbstractAnalyzer
+from scorefold.analyzer.constrained import MaxScoreOverRotationsConstrained
 from scorefold.analyzer.coverage import Coverage
 from scorefold.analyzer.exact_sum import ExactSum
+from scorefold.analyzer.functional import FunctionalState
 from scorefold.analyzer.max_over_rotations import MaxScoreOverRotations
+from scorefold.analyzer.max_over_translations import (
+    MaxScoreOverTranslations,
+    MaxTranslationResult,
+    MaxTranslationState,
+)
 from scorefold.analyzer.max_score_state import MaxScoreResult, MaxScoreState, fold_maximum
 from scorefold.analyzer.moments import Moments, ScoreMoments, score_sums
+from scorefold.analyzer.peaks import (
+    PeakCaller,
+    PeakCallerFast,
+    PeakCallerMaximumFilter,
+    PeakCallerRecursiveMasking,
+    PeakCallerScipy,
+    PeakCallerSort,
+    PeakCandidates,
+    PeakClustering,
+    Peaks,
+    PeakState,
+)
 from scorefold.analyzer.product import AnalyzerProduct
 from scorefold.analyzer.rotation_table import RotationTable
 
@@ -14,10 +33,25 @@ __all__ = [
     "AnalyzerProduct",
     "Coverage",
     "ExactSum",
+    "FunctionalState",
     "MaxScoreOverRotations",
+    "MaxScoreOverRotationsConstrained",
+    "MaxScoreOverTranslations",
     "MaxScoreResult",
     "MaxScoreState",
+    "MaxTranslationResult",
+    "MaxTranslationState",
     "Moments",
+    "PeakCaller",
+    "PeakCallerFast",
+    "PeakCallerMaximumFilter",
+    "PeakCallerRecursiveMasking",
+    "PeakCallerScipy",
+    "PeakCallerSort",
+    "PeakCandidates",
+    "PeakClustering",
+    "PeakState",
+    "Peaks",
     "RotationTable",
     "ScoreMoments",
     "fold_maximum",

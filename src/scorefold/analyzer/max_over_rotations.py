@@ -39,7 +39,9 @@ from scorefold.analyzer.rotation_table import (
     ObservedRotations,
     RotationRegister,
     RotationTable,
+    check_resumable,
     checked_matrix,
+    checked_rotations,
     rank_rotations,
     relabel,
     table_from_arrays,
@@ -306,8 +308,7 @@ class MaxScoreOverRotations(AbstractAnalyzer[MaxScoreState | FunctionalState, Ma
                 f"resume: result of shape {result.scores.shape} at {result.offset.tolist()}; the analyzer's "
                 f"tile has shape {self.shape} at {self.offset.tolist()}"
             )
-        if self.rotations is not None and len(result.mapping) and result.mapping != self.rotations:
-            raise InputError("resume: the result is of another rotation set; pass that one as rotations=")
+        check_resumable(result.mapping, self.rotations)
         state = self.init_state()
         if isinstance(state, FunctionalState):
             xp = functional.array_namespace()
@@ -414,15 +415,3 @@ class MaxScoreOverRotations(AbstractAnalyzer[MaxScoreState | FunctionalState, Ma
             mapping,
             self.score_threshold,
         )
-
-
-def checked_rotations(rotations: ArrayLike | RotationTable | None, dimensions: int) -> RotationTable | None:
-    """Return a job's rotation set as a table or raise `InputError`."""
-    if rotations is None:
-        return None
-    table = rotations if isinstance(rotations, RotationTable) else RotationTable(rotations)
-    if table.dimensions != dimensions or not len(table):
-        raise InputError(
-            f"rotations of shape {table.matrices.shape}: expected at least one, of {dimensions} dimensions"
-        )
-    return table

@@ -9,7 +9,6 @@ from numba import njit
 from numpy.typing import NDArray
 
 from scorefold.analyzer.buffers import SharedArray
-from scorefold.analyzer.functional import improves
 from scorefold.analyzer.rotation_table import FixedRotations, Ids, RotationRegister, RotationTable
 
 NO_ROTATION = -1
@@ -140,12 +139,14 @@ def fold_maximum(best: NDArray[Any], rotations: Ids, scores: NDArray[Any], rotat
 
 def fold_scores(state: MaxScoreState, scores: NDArray[Any], rotation_id: int) -> None:
     """Fold one score map, in the state's dtype, whose rotation has an id in the state's register."""
+    given = np.ascontiguousarray(scores).reshape(-1)
+    best, rotations = state.scores.reshape(-1), state.rotations.reshape(-1)
     if isinstance(state.register, FixedRotations):
-        flat = np.ascontiguousarray(scores).reshape(-1)
-        fold_maximum(state.scores.reshape(-1), state.rotations.reshape(-1), flat, rotation_id)
+        fold_maximum(best, rotations, given, rotation_id)
         return
+    better = given > best
+    tied = np.flatnonzero((given == best) & (rotations != NO_ROTATION))
     ranks = state.register.ranks
-    wins_tie = (ranks[rotation_id] < ranks)[state.rotations]
-    better = improves(state.scores, state.rotations, scores, wins_tie)
-    np.copyto(state.scores, scores, where=better)
-    np.copyto(state.rotations, np.int32(rotation_id), where=better)
+    better[tied] = ranks[rotation_id] < ranks[rotations[tied]]
+    best[better] = given[better]
+    rotations[better] = rotation_id

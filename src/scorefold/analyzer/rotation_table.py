@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from scorefold.errors import InputError
 
@@ -134,6 +134,18 @@ def checked_matrix(matrix: Any, dimensions: int) -> Matrix:
     if not np.isfinite(canonical).all():
         raise InputError(f"rotation_matrix {given.tolist()}: has an entry that is not finite")
     return canonical
+
+
+def checked_rotations(rotations: ArrayLike | RotationTable | None, dimensions: int) -> RotationTable | None:
+    """Return a job's rotation set as a table or raise `InputError`."""
+    if rotations is None:
+        return None
+    table = rotations if isinstance(rotations, RotationTable) else RotationTable(rotations)
+    if table.dimensions != dimensions or not len(table):
+        raise InputError(
+            f"rotations of shape {table.matrices.shape}: expected at least one, of {dimensions} dimensions"
+        )
+    return table
 
 
 def rank_rotations(matrices: Matrix) -> tuple[RotationTable, Ids]:
@@ -320,3 +332,32 @@ class ObservedRotations:
         if not self._matrices:
             return RotationTable.empty(self._dimensions), np.empty(0, dtype=np.int32)
         return rank_rotations(np.stack(self._matrices))
+
+
+def check_resumable(mapping: RotationTable, rotations: RotationTable | None) -> None:
+    """Raise `InputError` if a result is of another rotation set than the analyzer that is to go on."""
+    if rotations is not None and len(mapping) and mapping != rotations:
+        raise InputError("resume: the result is of another rotation set; pass that one as rotations=")
+
+
+def register_for(
+    rotations: RotationTable | None, dimensions: int, mapping: RotationTable | None = None
+) -> FixedRotations | ObservedRotations:
+    """Return the register of a new state.
+
+    Parameters
+    ----------
+    rotations : RotationTable or None
+        The analyzer's rotation set.
+    dimensions : int
+        Number of axes, d.
+    mapping : RotationTable, optional
+        The table of a result to go on from; its ids stay valid in the register.
+    """
+    if rotations is not None:
+        check_resumable(mapping or rotations, rotations)
+        return FixedRotations(rotations)
+    register = ObservedRotations(dimensions)
+    if mapping is not None:
+        register.extend(mapping.matrices)
+    return register

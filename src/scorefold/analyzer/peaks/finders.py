@@ -1,0 +1,210 @@
+"""The ways of finding candidates in one score map."""
+
+from itertools import product
+from math import isqrt
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
+from skimage.feature import peak_local_max
+
+from scorefold.analyzer.peaks.caller import PeakCaller
+from scorefold.analyzer.peaks.candidates import PeakCandidates, strongest
+from scorefold.analyzer.peaks.selection import Peaks, join_clusters
+
+
+class PeakCallerSort(PeakCaller):
+    """Peak caller whose candidates are the highest scores of each map.
+
+    The simplest: it misses nothing that is high, but a broad peak may take all the candidates. See
+    `PeakCaller` for the parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> caller = PeakCallerSort(shape=(1, 5), num_peaks=2, min_distance=1)
+    >>> state = caller(caller.init_state(), scores=[[3, 9, 8, 1, 5]], rotation_matrix=np.eye(2))
+    >>> caller.peaks(caller.result(state)).positions
+    array([[0, 1],
+           [0, 4]])
+    """
+
+    def find_candidates(self, scores: NDArray[Any], allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Return the allowed positions of the highest scores."""
+        return strongest(scores.reshape(-1), np.flatnonzero(allowed), self.num_candidates)
+
+
+class PeakCallerMaximumFilter(PeakCaller):
+    """Peak caller whose candidates are the local maxima of each map.
+
+    A candidate is the maximum of the largest cube around it that fits into the ball of radius `min_distance`,
+    but of no less than its immediate neighbours. All positions of a plateau are candidates. See `PeakCaller`
+    for the parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> caller = PeakCallerMaximumFilter(shape=(1, 5), min_distance=1)
+    >>> state = caller(caller.init_state(), scores=[[3, 9, 8, 1, 5]], rotation_matrix=np.eye(2))
+    >>> caller.peaks(caller.result(state)).scores
+    array([9., 5.], dtype=float32)
+    """
+
+    def find_candidates(self, scores: NDArray[Any], allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Return the allowed local maxima."""
+        radius = max(1, isqrt(int(self.min_distance**2) // scores.ndim))
+        highest = maximum_filter(scores, size=2 * radius + 1, mode="constant", cval=-np.inf)
+        return np.flatnonzero((scores == highest) & allowed)
+
+
+class PeakCallerFast(PeakCaller):
+    """Peak caller whose candidates are the maxima of blocks of each map.
+
+    The target is cut into blocks of edge `min_distance`, counted from its origin. The maximum of a block is a
+    candidate if no immediate neighbour scores higher; the first of equal ones. See `PeakCaller` for the
+    parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> caller = PeakCallerFast(shape=(1, 6), min_distance=2)
+    >>> state = caller(caller.init_state(), scores=[[3, 9, 8, 1, 5, 2]], rotation_matrix=np.eye(2))
+    >>> caller.peaks(caller.result(state)).scores
+    array([9., 5.], dtype=float32)
+    """
+
+    def find_candidates(self, scores: NDArray[Any], allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Return the allowed maxima of blocks that are local maxima."""
+        edge = max(1, int(self.min_distance))
+        before = self.offset % edge
+        after = -(before + self.shape) % edge
+        padded = np.pad(scores, list(zip(before, after, strict=True)), constant_values=-np.inf)
+        blocks = padded.reshape([part for size in padded.shape for part in (size // edge, edge)])
+        axes = [*range(0, blocks.ndim, 2), *range(1, blocks.ndim, 2)]
+        by_block = blocks.transpose(axes).reshape(-1, edge**scores.ndim)
+        places = np.unravel_index(np.argmax(by_block, axis=1), (edge,) * scores.ndim)
+        corners = np.unravel_index(np.arange(len(by_block)), blocks.shape[::2])
+        found = np.stack(
+            [
+                corner * edge + place - start
+                for corner, place, start in zip(corners, places, before, strict=True)
+            ],
+            axis=1,
+        )
+        # The maximum of a block without any score may lie in the padding.
+        found = found[((found >= 0) & (found < scores.shape)).all(axis=1)]
+        found = found[allowed[tuple(found.T)]]
+        framed = np.pad(scores, 1, constant_values=-np.inf)
+        for step in product((-1, 0, 1), repeat=scores.ndim):
+            neighbours = framed[tuple((found + 1 + step).T)]
+            found = found[neighbours <= scores[tuple(found.T)]]
+        indices: NDArray[np.intp] = np.ravel_multi_index(tuple(found.T), scores.shape)
+        return indices
+
+
+class PeakCallerRecursiveMasking(PeakCaller):
+    """Peak caller that takes the highest score of a map, masks the ball around it, and repeats.
+
+    The ball has radius `min_distance`. At most `num_peaks` candidates are taken from a map; they are all more
+    than `min_distance` apart. See `PeakCaller` for the parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> caller = PeakCallerRecursiveMasking(shape=(1, 5), min_distance=1)
+    >>> state = caller(caller.init_state(), scores=[[3, 9, 8, 7, 5]], rotation_matrix=np.eye(2))
+    >>> caller.peaks(caller.result(state)).scores
+    array([9., 7.], dtype=float32)
+    """
+
+    def find_candidates(self, scores: NDArray[Any], allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
+        """Return allowed positions, each the highest that those before it leave unmasked."""
+        indices = np.flatnonzero(allowed)
+        descending = indices[np.argsort(-scores.reshape(-1)[indices], kind="stable")]
+        positions = np.stack(np.unravel_index(descending, scores.shape), axis=1)
+        reach = np.arange(-int(self.min_distance), int(self.min_distance) + 1)
+        steps = np.stack(np.meshgrid(*[reach] * scores.ndim, indexing="ij"), axis=-1).reshape(-1, scores.ndim)
+        ball = steps[(steps**2).sum(axis=1) <= self.min_distance**2]
+        chosen = _mask_in_order(positions, ball, np.array(scores.shape), self.num_peaks)
+        return descending[chosen]
+
+
+class PeakCallerScipy(PeakCaller):
+    """Peak caller whose candidates are those of `skimage.feature.peak_local_max`.
+
+    The function works on top of SciPy's maximum filter and thins out what it finds by itself: within a map,
+    candidates are `min_distance` apart in the maximum norm. See `PeakCaller` for the parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> caller = PeakCallerScipy(shape=(1, 5), min_distance=1)
+    >>> state = caller(caller.init_state(), scores=[[3, 9, 8, 1, 5]], rotation_matrix=np.eye(2))
+    >>> caller.peaks(caller.result(state)).scores
+    array([9., 5.], dtype=float32)
+    """
+
+    def find_candidates(
+        self,
+        scores: NDArray[Any],
+        allowed: NDArray[np.bool_],  # noqa: ARG002 -- the base drops the others
+    ) -> NDArray[np.intp]:
+        """Return the peaks that scikit-image finds."""
+        framed = np.pad(scores, 1, constant_values=-np.inf)  # else a map of one value would have no peak
+        found = peak_local_max(  # type: ignore[no-untyped-call]
+            framed,
+            min_distance=max(1, int(self.min_distance)),
+            threshold_abs=-np.inf,
+            exclude_border=False,
+        )
+        indices: NDArray[np.intp] = np.ravel_multi_index(tuple((found - 1).T), scores.shape)
+        return indices
+
+
+class PeakClustering(PeakCallerMaximumFilter):
+    """Peak caller that makes one peak of each cluster of local maxima.
+
+    Candidates are those of `PeakCallerMaximumFilter`. Candidates up to `min_distance` apart belong to one
+    cluster (single linkage); its peak is its best candidate and `Peaks.support` its size. See `PeakCaller`
+    for the parameters.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> caller = PeakClustering(shape=(1, 6), min_distance=2)
+    >>> state = caller(caller.init_state(), scores=[[3, 1, 4, 1, 5, 1]], rotation_matrix=np.eye(2))
+    >>> peaks = caller.peaks(caller.result(state))
+    >>> peaks.positions, peaks.support
+    (array([[0, 4]]), array([3]))
+    """
+
+    def peaks(self, result: PeakCandidates) -> Peaks:
+        """Return the best candidate of each cluster: call it once, after the last merge."""
+        return join_clusters(result, self.min_distance, self.num_peaks)
+
+
+@njit(nogil=True)
+def _mask_in_order(
+    positions: NDArray[np.int64], ball: NDArray[np.int64], shape: NDArray[np.int64], count: int
+) -> NDArray[np.int64]:
+    """Return which positions, taken in order, lie in no ball around an earlier one taken."""
+    strides = np.ones(len(shape), dtype=np.int64)
+    for axis in range(len(shape) - 2, -1, -1):
+        strides[axis] = strides[axis + 1] * shape[axis + 1]
+    is_masked = np.zeros(strides[0] * shape[0], dtype=np.bool_)
+    chosen = np.empty(min(count, len(positions)), dtype=np.int64)
+    taken = 0
+    for candidate in range(len(positions)):
+        if taken == count:
+            break
+        if is_masked[(positions[candidate] * strides).sum()]:
+            continue
+        chosen[taken] = candidate
+        taken += 1
+        for step in ball:
+            neighbour = positions[candidate] + step
+            if np.all(neighbour >= 0) and np.all(neighbour < shape):
+                is_masked[(neighbour * strides).sum()] = True
+    return chosen[:taken]
