@@ -1,3 +1,15 @@
 """Scorefold: template matching and inspection of huge image collections on a Dask cluster."""
 
+from typing import Any
+
 __version__ = "0.1.0"
+__all__ = ["Match", "match", "open_run"]
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when first used: workers and `scorefold --help` do without.
+    if name in __all__:
+        from scorefold import api  # noqa: PLC0415
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

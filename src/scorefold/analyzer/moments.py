@@ -14,12 +14,69 @@ from scorefold.analyzer.exact_sum import ExactSum
 from scorefold.errors import InputError
 
 
-@njit(nogil=True)
-def score_sums(scores: NDArray[Any]) -> tuple[int, float, float]:
-    """Sum the scores of one map in float64, one after the other in row-major order.
+LANES = 8
+"""Number of running sums per map; several of them let the processor add in parallel, in an order that is fixed."""
 
-    Compiled by numba without reassociation: the same array gives the same bits on every machine, also when
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def add_row(row: NDArray[Any], sums: NDArray[Any], squares: NDArray[Any]) -> int:
+    """Add one row of scores to running float64 sums; the score in column x goes to lane ``x % LANES``.
+
+    Compiled by numba without reassociation: the same rows give the same bits on every machine, also when
     called from another compiled function.
+
+    Parameters
+    ----------
+    row : ndarray, one-dimensional
+        Scores; those that are not finite count as absent.
+    sums, squares : ndarray of float64, shape (LANES,)
+        Sums of the scores and of their squares, updated in place.
+
+    Returns
+    -------
+    int
+        Number of finite scores.
+    """
+    count = 0
+    whole = row.size - row.size % LANES
+    for start in range(0, whole, LANES):
+        for lane in range(LANES):
+            value = np.float64(row[start + lane])
+            finite = np.isfinite(value)
+            value = value if finite else 0.0
+            count += finite
+            sums[lane] += value
+            squares[lane] += value * value
+    for x in range(whole, row.size):
+        value = np.float64(row[x])
+        if np.isfinite(value):
+            count += 1
+            sums[x % LANES] += value
+            squares[x % LANES] += value * value
+    return count
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def sum_of_lanes(lanes: NDArray[Any]) -> float:
+    """Return the sum of running sums, first to last."""
+    total = 0.0
+    for lane in range(LANES):
+        total += lanes[lane]
+    return total
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _row_sums(rows: NDArray[Any]) -> tuple[int, float, float]:
+    sums = np.zeros(LANES)
+    squares = np.zeros(LANES)
+    count = 0
+    for y in range(rows.shape[0]):
+        count += add_row(rows[y], sums, squares)
+    return count, sum_of_lanes(sums), sum_of_lanes(squares)
+
+
+def score_sums(scores: NDArray[Any]) -> tuple[int, float, float]:
+    """Sum the scores of one map in float64, row by row in a fixed order (see `add_row`).
 
     Parameters
     ----------
@@ -39,16 +96,11 @@ def score_sums(scores: NDArray[Any]) -> tuple[int, float, float]:
     >>> score_sums(np.array([[1.0, 2.0], [np.nan, 3.0]]))
     (3, 6.0, 14.0)
     """
-    count = 0
-    total = 0.0
-    total_of_squares = 0.0
-    for score in scores.flat:
-        value = np.float64(score)
-        if np.isfinite(value):
-            count += 1
-            total += value
-            total_of_squares += value * value
-    return count, total, total_of_squares
+    given = np.ascontiguousarray(scores)
+    if given.size == 0:
+        return 0, 0.0, 0.0
+    count, total, total_of_squares = _row_sums(given.reshape(-1, given.shape[-1] if given.ndim else 1))
+    return int(count), float(total), float(total_of_squares)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 """The command line: one file a command."""
 
+from scorefold.cli.application import main
 
-def main() -> None:
-    """Run the `scorefold` command."""
+__all__ = ["main"]

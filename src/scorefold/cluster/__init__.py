@@ -1,1 +1,22 @@
-"""."""
+"""From plan to work done: tasks, the driver loop, and the clusters it runs on."""
+
+from scorefold.cluster.context import RunContext, unreadable_targets
+from scorefold.cluster.driver import Progress, drive, missing_nodes, needed_keys, run_progress, stage_totals
+from scorefold.cluster.render_tasks import failures
+from scorefold.cluster.runs import change_picks, create_run
+from scorefold.cluster.session import executor
+
+__all__ = [
+    "Progress",
+    "RunContext",
+    "change_picks",
+    "create_run",
+    "drive",
+    "executor",
+    "failures",
+    "missing_nodes",
+    "needed_keys",
+    "run_progress",
+    "stage_totals",
+    "unreadable_targets",
+]

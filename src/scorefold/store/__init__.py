@@ -1,1 +1,17 @@
-"""."""
+"""The store: one Zarr group that holds a run's inputs, partials, commit records and results, and is the truth."""
+
+from scorefold.store.commit import ArrayRecord, Commit
+from scorefold.store.maintenance import Collected, Verification, collect_garbage, verify
+from scorefold.store.results import ResultMaps
+from scorefold.store.run_store import RunStore
+
+__all__ = [
+    "ArrayRecord",
+    "Collected",
+    "Commit",
+    "ResultMaps",
+    "RunStore",
+    "Verification",
+    "collect_garbage",
+    "verify",
+]

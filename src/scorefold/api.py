@@ -1,0 +1,275 @@
+"""The Python interface: `match` searches, `open_run` opens what a search left behind."""
+
+import dataclasses
+import html
+import io
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import zarr
+
+from scorefold.cluster import Progress, RunContext, change_picks, create_run, drive, executor, failures
+from scorefold.errors import InputError, StoreError
+from scorefold.planning.job import PickOptions
+from scorefold.planning.prepare import prepare_match
+from scorefold.planning.request import MatchRequest
+from scorefold.store import ResultMaps
+
+OnProgress = Callable[[Progress], None]
+
+_HTML_ROWS = 10
+
+
+class MapCollection(Mapping[str, "zarr.Array[Any]"]):
+    """Result maps by target; each is a Zarr array that is read where it is sliced.
+
+    Parameters
+    ----------
+    run : RunContext
+        The run.
+    name : {"scores", "rotations"}
+        Which map.
+    """
+
+    def __init__(self, run: RunContext, name: str) -> None:
+        self._run = run
+        self._name = name
+
+    def __getitem__(self, target: str) -> "zarr.Array[Any]":
+        if target not in self:
+            raise KeyError(target)
+        try:
+            return ResultMaps(self._run.store, target).level(self._name)
+        except FileNotFoundError:
+            raise KeyError(f"{target}: not finished") from None
+
+    def __contains__(self, target: object) -> bool:
+        return any(target == known.name for known in self._run.job.targets)
+
+    def __iter__(self) -> Iterator[str]:
+        return (target.name for target in self._run.job.targets)
+
+    def __len__(self) -> int:
+        return len(self._run.job.targets)
+
+    def __repr__(self) -> str:
+        return f"<{self._name} of {len(self)} targets>"
+
+
+class Match:
+    """What a match found; nothing is read before it is asked for.
+
+    Parameters
+    ----------
+    location : str or path
+        Directory or URL of the run.
+
+    Attributes
+    ----------
+    location : str
+        Where the run is stored.
+
+    Raises
+    ------
+    StoreError
+        If no run is stored there.
+    """
+
+    def __init__(self, location: str | Path) -> None:
+        self.location = str(location)
+        self._run = RunContext(self.location)
+
+    @property
+    def scores(self) -> MapCollection:
+        """Best score of every position over all rotations, by target name (float32)."""
+        return MapCollection(self._run, "scores")
+
+    @property
+    def rotations(self) -> MapCollection:
+        """Row in `rotation_set` of the best rotation of every position, by target name (int32, -1 for none)."""
+        return MapCollection(self._run, "rotations")
+
+    @property
+    def rotation_set(self) -> Any:
+        """All rotation matrices, ndarray of float64, shape (n, d, d)."""
+        return self._run.rotations
+
+    @cached_property
+    def picks(self) -> pd.DataFrame:
+        """Detected positions, best first within a target; see ``tables/`` in the run for the columns' meaning.
+
+        Raises
+        ------
+        StoreError
+            If the run has not got that far.
+        """
+        data = self._run.store.blobs.get("tables/picks.parquet")
+        if data is None:
+            raise StoreError(f'run "{self.location}": not finished. Go on with: scorefold resume {self.location}')
+        return pd.read_parquet(io.BytesIO(data))
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Targets that could not be searched, with the reason."""
+        return failures(self._run)
+
+    @property
+    def report(self) -> str:
+        """Path or URL of the HTML report."""
+        return f"{self.location}/report.html"
+
+    def picture(self, target: str) -> bytes:
+        """Return the overlay of a target as PNG.
+
+        Raises
+        ------
+        KeyError
+            If there is none.
+        """
+        data = self._run.store.blobs.get(f"figures/{target}.png") if target in self.scores else None
+        if data is None:
+            raise KeyError(target)
+        return data
+
+    def repick(self, *, render: bool = True, **options: Any) -> "Match":
+        """Call the picks again with other options; no score is computed anew.
+
+        Parameters
+        ----------
+        render : bool
+            Whether pictures and the report are made again.
+        **options
+            Any of `threshold`, `false_positives`, `min_distance`, `boundary`, `top`, `subpixel`.
+
+        Returns
+        -------
+        Match
+            With the new picks.
+
+        Raises
+        ------
+        InputError
+            For an unknown option or a value out of range.
+        """
+        known = {f.name for f in dataclasses.fields(PickOptions)}
+        unknown = set(options) - known
+        if unknown:
+            raise InputError(f"option {sorted(unknown)[0]}: unknown. Use {', '.join(sorted(known))}.")
+        run = change_picks(self._run, dataclasses.replace(self._run.job.picks, **options))
+        with executor() as (serial, _):
+            drive(run, serial, render=render)
+        return Match(self.location)
+
+    def __repr__(self) -> str:
+        job = self._run.job
+        return (
+            f"<Match of {job.labels['template']!r} in {len(job.targets)} targets, "
+            f"{job.rotation_count} rotations, {job.search.score}, at {self.location!r}>"
+        )
+
+    def _repr_html_(self) -> str:
+        import base64  # noqa: PLC0415
+
+        parts = [f"<p>{html.escape(repr(self))}</p>"]
+        first = next(iter(self.scores), None)
+        if first is not None:
+            try:
+                picture = base64.b64encode(self.picture(first)).decode()
+                parts.append(f'<img alt="{html.escape(first)}" style="max-width:100%" src="data:image/png;base64,{picture}">')
+                table = self.picks.head(_HTML_ROWS).to_html(index=False, float_format="%.4g")
+            except (KeyError, StoreError):
+                table = "<p>not finished</p>"
+            parts.append(table)
+        return "".join(parts)
+
+
+def match(
+    targets: Any,
+    template: Any,
+    *,
+    out: str | Path | None = None,
+    client: object | None = None,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    render: bool = True,
+    on_progress: OnProgress | None = None,
+    **options: Any,
+) -> Match:
+    """Search targets for a template at every position and rotation.
+
+    Parameters
+    ----------
+    targets : path, array or sequence of these
+        Files, directories or globs; NumPy, Dask or Zarr arrays of shape (y, x) or (z, y, x). An array is copied into
+        the run, so that the run can be resumed.
+    template : path or array
+        What is searched for, of the targets' dimension.
+    out : path, optional
+        Where the run is stored; a new directory (or URL). Default: a new temporary directory.
+    client : distributed.Client, optional
+        The cluster that works.
+    scheduler : str, optional
+        Address of a Dask scheduler, or "serial".
+    workers : int, optional
+        Number of processes of an embedded cluster. It is started with the spawn method, so that a script that passes
+        this needs the guard ``if __name__ == "__main__":``. With none of the three, this process works alone.
+    render : bool
+        Whether pictures and the report are made.
+    on_progress : callable, optional
+        Told after every piece of work.
+    **options
+        The fields of `scorefold.planning.request.MatchRequest`: `mask`, `step`, `score`, `threshold`, ….
+
+    Returns
+    -------
+    Match
+        With lazy `scores`, `rotations` and `picks`.
+
+    Raises
+    ------
+    InputError
+        If an input or option cannot be used.
+    StoreError
+        If the run could not be finished; it can be resumed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(1)
+    >>> image = rng.normal(size=(64, 80))
+    >>> template = image[20:33, 30:43].copy()
+    >>> found = match(image, np.rot90(template), mask="disk", step=90, threshold=0.9, render=False)
+    >>> found.picks[["y", "x", "angle"]].round(1).to_numpy().tolist()
+    [[26.0, 36.0, 270.0]]
+    """
+    known = {f.name for f in dataclasses.fields(MatchRequest)} - {"targets", "template", "workers"}
+    unknown = set(options) - known
+    if unknown:
+        raise InputError(f"option {sorted(unknown)[0]}: unknown. Use {', '.join(sorted(known))}.")
+    location = str(out) if out is not None else str(Path(tempfile.mkdtemp(prefix="scorefold-")) / "run")
+    with executor(scheduler=scheduler, workers=workers, client=client) as (working, _):
+        request = MatchRequest(
+            targets=_as_sequence(targets), template=template, workers=working.workers, **options
+        )
+        run = create_run(location, prepare_match(request))
+        drive(run, working, render=render, on_progress=on_progress)
+    return Match(location)
+
+
+def open_run(location: str | Path) -> Match:
+    """Return what a run left behind.
+
+    Raises
+    ------
+    StoreError
+        If no run is stored there.
+    """
+    return Match(location)
+
+
+def _as_sequence(targets: Any) -> Sequence[Any]:
+    return list(targets) if isinstance(targets, list | tuple) else [targets]

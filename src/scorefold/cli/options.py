@@ -1,0 +1,187 @@
+"""The options that several commands share, declared once."""
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from scorefold.errors import InputError
+from scorefold.planning.request import DEFAULT_MEMORY_LIMIT, MatchRequest
+
+UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
+INPUTS, MASKS, ROTATIONS, SCORES, PICKS, RESOURCES = (
+    "Inputs",
+    "Template mask",
+    "Rotations",
+    "Scores",
+    "Picks",
+    "Resources",
+)
+
+MATCH_OPTIONS: dict[str, Any] = {
+    "template": Annotated[str, typer.Option("--template", "-t", help="Image or volume to search for.")],
+    "channel": Annotated[
+        int | None, typer.Option(help="Channel of colour images, from 0.", rich_help_panel=INPUTS)
+    ],
+    "gray": Annotated[bool, typer.Option("--gray", help="Use the luma of colour images.", rich_help_panel=INPUTS)],
+    "pages": Annotated[
+        str, typer.Option(help="Multi-page files: auto, batch or volume.", rich_help_panel=INPUTS)
+    ],
+    "pixel_size": Annotated[
+        float | None, typer.Option(help="Pixel size, if files do not tell.", rich_help_panel=INPUTS)
+    ],
+    "target_mask": Annotated[
+        str | None, typer.Option(help="File of weights: where targets count (score MCC).", rich_help_panel=INPUTS)
+    ],
+    "mask": Annotated[
+        str, typer.Option(help="none, disk, sphere, ellipse, box, or a file.", rich_help_panel=MASKS)
+    ],
+    "mask_radius": Annotated[
+        str | None,
+        typer.Option(help="Radius in voxels, or one per axis: 10,20.", rich_help_panel=MASKS),
+    ],
+    "mask_edge": Annotated[float, typer.Option(help="Width of a soft edge in voxels.", rich_help_panel=MASKS)],
+    "step": Annotated[
+        float | None,
+        typer.Option(help="Angular step in degrees; default: the rim moves by 2 voxels.", rich_help_panel=ROTATIONS),
+    ],
+    "angle_range": Annotated[
+        str, typer.Option(help="First and last angle of a 2D search.", rich_help_panel=ROTATIONS)
+    ],
+    "symmetry": Annotated[
+        str, typer.Option(help="Symmetry of a 3D template: C1, C4, D2, T, O, I, …", rich_help_panel=ROTATIONS)
+    ],
+    "rotations": Annotated[
+        str | None, typer.Option(help="File of rotations: npy, STAR or csv.", rich_help_panel=ROTATIONS)
+    ],
+    "score": Annotated[
+        str, typer.Option(help="CC, LCC, NCC, CAM, FLC, FLCSphericalMask, MCC or auto.", rich_help_panel=SCORES)
+    ],
+    "interpolation": Annotated[
+        int, typer.Option(help="Order of the template's interpolation: 1 or 3.", rich_help_panel=SCORES)
+    ],
+    "precision": Annotated[str, typer.Option(help="single or double.", rich_help_panel=SCORES)],
+    "fft": Annotated[str, typer.Option(help="scipy, fftw or auto.", rich_help_panel=SCORES)],
+    "pad_edges": Annotated[
+        bool,
+        typer.Option("--pad-edges", help="Also score where the template sticks out.", rich_help_panel=SCORES),
+    ],
+    "score_threshold": Annotated[
+        float, typer.Option(help="Scores up to this are not recorded.", rich_help_panel=SCORES)
+    ],
+    "threshold": Annotated[
+        str, typer.Option(help="Lowest score of a pick, or auto.", rich_help_panel=PICKS)
+    ],
+    "false_positives": Annotated[
+        float,
+        typer.Option(help="Expected false positives per target, for auto.", rich_help_panel=PICKS),
+    ],
+    "min_distance": Annotated[
+        float | None,
+        typer.Option(help="Smallest distance of picks; default: half the mask.", rich_help_panel=PICKS),
+    ],
+    "boundary": Annotated[
+        int, typer.Option(help="Drop picks this close to the border, in voxels.", rich_help_panel=PICKS)
+    ],
+    "top": Annotated[int | None, typer.Option(help="At most so many picks per target.", rich_help_panel=PICKS)],
+    "subpixel": Annotated[
+        bool,
+        typer.Option("--subpixel/--whole-pixel", help="Refine positions below the voxel.", rich_help_panel=PICKS),
+    ],
+    "memory_limit": Annotated[
+        str, typer.Option(help="Memory per worker, such as 600MiB or 4GB.", rich_help_panel=RESOURCES)
+    ],
+}
+"""Options of a search by their field in `MatchRequest`."""
+
+TEXT_DEFAULTS = {
+    "mask_radius": None,
+    "angle_range": "0,360",
+    "threshold": "auto",
+    "memory_limit": f"{DEFAULT_MEMORY_LIMIT // 2**30}GiB",
+}
+"""Defaults of options that are given as text and read by `request_from`."""
+
+Targets = Annotated[list[str], typer.Argument(help="Files, directories or globs to search.")]
+Run = Annotated[Path, typer.Argument(help="Directory (or URL) of a run.", metavar="RUN")]
+Workers = Annotated[
+    int | None, typer.Option(help="Worker processes of the embedded cluster.", rich_help_panel=RESOURCES)
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(help="Address of a Dask scheduler, or serial.", rich_help_panel=RESOURCES, envvar="DASK_SCHEDULER_ADDRESS"),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def with_match_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add all search options to a command; it receives those in use as the keyword ``options``."""
+    defaults = {name: parameter.default for name, parameter in inspect.signature(MatchRequest).parameters.items()}
+    defaults |= TEXT_DEFAULTS
+    own = [p for p in inspect.signature(function).parameters.values() if p.name != "options"]
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name], annotation=annotation)
+        for name, annotation in MATCH_OPTIONS.items()
+    ]
+
+    @functools.wraps(function)
+    def wrapper(**given: Any) -> Any:
+        options = {name: given.pop(name) for name in MATCH_OPTIONS}
+        return function(**given, options=options)
+
+    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+    wrapper.__signature__ = inspect.Signature(own + shared)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in own + shared}
+    return wrapper
+
+
+def request_from(targets: Sequence[str], options: dict[str, Any], workers: int) -> MatchRequest:
+    """Return the request that the options of a command describe.
+
+    Raises
+    ------
+    InputError
+        If one of the options that are given as text cannot be read.
+    """
+    read = dict(options)
+    read["memory_limit"] = parse_bytes(options["memory_limit"])
+    first, *rest = _numbers("angle range", options["angle_range"])
+    if len(rest) != 1:
+        raise InputError(f'angle range "{options["angle_range"]}": give two angles, such as 0,180.')
+    read["angle_range"] = (first, rest[0])
+    if options["mask_radius"] is not None:
+        radii = _numbers("mask radius", options["mask_radius"])
+        read["mask_radius"] = radii[0] if len(radii) == 1 else tuple(radii)
+    return MatchRequest(targets=list(targets), workers=workers, **read)
+
+
+def parse_bytes(text: str) -> int:
+    """Read an amount of memory.
+
+    Raises
+    ------
+    InputError
+        If it is not a positive number with a unit.
+
+    Examples
+    --------
+    >>> parse_bytes("600MiB") == 600 * 2**20
+    True
+    """
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+)\s*([kmg]i?)?b?\s*", text.lower())
+    size = int(float(found[1]) * UNITS[found[2] or ""]) if found else 0
+    if size <= 0:
+        raise InputError(f'memory limit "{text}": give a number with a unit, such as 600MiB or 4GB.')
+    return size
+
+
+def _numbers(name: str, text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f'{name} "{text}": give numbers separated by commas.') from None

@@ -1,0 +1,176 @@
+"""The driver: compare the plan with the commits, run a wave of what is missing, repeat until nothing is."""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from scorefold.cluster.context import RunContext
+from scorefold.cluster.executor import Executor, Outcome
+from scorefold.errors import DamagedPartialError, ScorefoldError, StoreError
+from scorefold.planning.plan import STAGES, Node
+
+WAVE = 20_000
+"""Largest number of tasks that are given to a scheduler at a time."""
+
+ATTEMPTS = 3
+"""How often work is tried before the run stops."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands.
+
+    Attributes
+    ----------
+    done, total : mapping of str to int
+        Pieces of work by stage.
+    last : Outcome or None
+        What ended just now.
+    """
+
+    done: dict[str, int]
+    total: dict[str, int]
+    last: Outcome | None = None
+
+
+@dataclass
+class _Ledger:
+    """Counts what is done and remembers what failed."""
+
+    total: dict[str, int]
+    done: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+
+    def progress(self, last: Outcome | None = None) -> Progress:
+        return Progress({stage: self.done[stage] for stage in STAGES}, dict(self.total), last)
+
+
+def drive(run: RunContext, executor: Executor, *, render: bool = True, on_progress: Callable[[Progress], None] | None = None) -> None:
+    """Run a job to its end, or on from where it stopped.
+
+    Parameters
+    ----------
+    run : RunContext
+        The run.
+    executor : Executor
+        Who works.
+    render : bool
+        Whether pictures and the report are made.
+    on_progress : callable, optional
+        Told after every piece of work.
+
+    Raises
+    ------
+    StoreError
+        If some work failed `ATTEMPTS` times; what is committed stays, and the run can be resumed.
+    """
+    notify = on_progress or (lambda _: None)
+    ledger = _Ledger(stage_totals(run, render=render))
+    while True:
+        committed = run.store.committed()
+        ledger.done = _done(run, committed, render=render)
+        notify(ledger.progress())
+        wave = list(itertools.islice(missing_nodes(run, committed, render=render), WAVE))
+        if not wave:
+            return
+        for outcome in executor.run(run.store.location, run.store.fingerprint, wave):
+            if outcome.error is None:
+                ledger.done[outcome.node.stage] += 1
+            else:
+                _handle(run, outcome, ledger.failures)
+            notify(ledger.progress(outcome))
+
+
+def _handle(run: RunContext, outcome: Outcome, failures: Counter[str]) -> None:
+    """Put damaged partials up for recomputation; stop when the same work fails again and again."""
+    if outcome.collateral:
+        return
+    error = outcome.error
+    key = error.key if isinstance(error, DamagedPartialError) else outcome.node.key
+    if isinstance(error, DamagedPartialError):
+        run.store.discard(key, error.reason)
+    failures[key] += 1
+    if failures[key] >= ATTEMPTS or (isinstance(error, ScorefoldError) and not isinstance(error, DamagedPartialError)):
+        text = " ".join(str(error).split()) or type(error).__name__
+        raise StoreError(
+            f"{key}: failed {failures[key]} times ({text}). What is done is kept; "
+            f"go on with: scorefold resume {run.store.location}"
+        ) from error
+
+
+def stage_totals(run: RunContext, *, render: bool) -> dict[str, int]:
+    """Return the number of pieces of work by stage."""
+    targets = len(run.job.targets)
+    return {
+        "score_leaf": run.plan.leaf_count,
+        "merge": run.plan.merge_count,
+        "write_result": run.plan.batch_count,
+        "call_picks": targets,
+        "render": targets if render else 0,
+        "report": 1,
+    }
+
+
+def missing_nodes(run: RunContext, committed: set[str], *, render: bool) -> Iterator[Node]:
+    """Yield the work that is neither committed nor superseded, every piece after its inputs."""
+    options = run.job.picks.digest
+    next_batch = 0
+    for target in run.plan.target_order():
+        for batch in range(next_batch, run.plan.batches_of(target).stop):
+            yield from _missing_of_batch(run, batch, committed)
+        next_batch = max(next_batch, run.plan.batches_of(target).stop)
+        nodes = [run.plan.pick_node(target, options)]
+        if render:
+            nodes.append(run.plan.render_node(target, options))
+        yield from (node for node in nodes if node.key not in committed)
+    report = run.plan.report_node(options, render=render)
+    if report.key not in committed:
+        yield report
+
+
+def _missing_of_batch(run: RunContext, batch: int, committed: set[str]) -> Iterator[Node]:
+    write = run.plan.write_node(batch)
+    if write.key in committed:
+        return
+    nodes = {node.key: node for node in run.plan.search_nodes(batch)}
+    wanted: set[str] = set()
+    pending = list(write.inputs)
+    while pending:
+        key = pending.pop()
+        if key not in committed:
+            wanted.add(key)
+            pending.extend(nodes[key].inputs)
+    yield from (node for key, node in nodes.items() if key in wanted)
+    yield write
+
+
+def _done(run: RunContext, committed: set[str], *, render: bool) -> Counter[str]:
+    """Count by stage what need not be done any more: all work but what is missing."""
+    missing = Counter(node.stage for node in missing_nodes(run, committed, render=render))
+    return Counter(stage_totals(run, render=render)) - missing
+
+
+def run_progress(run: RunContext, *, render: bool) -> Progress:
+    """Return where a run stands, from its commits alone."""
+    done = _done(run, run.store.committed(), render=render)
+    return Progress({stage: done[stage] for stage in STAGES}, stage_totals(run, render=render))
+
+
+def needed_keys(run: RunContext) -> set[str]:
+    """Return the keys whose records a run still needs: what is not part of something later.
+
+    Partials of a batch are superseded by the record of its result maps, and by the merge that united them.
+    """
+    committed = run.store.committed()
+    needed = {key for key in committed if not key.startswith(("score_leaf-", "merge_"))}
+    for batch in range(run.plan.batch_count):
+        if run.plan.write_node(batch).key in committed:
+            continue
+        superseded: set[str] = set()
+        for node in reversed(run.plan.search_nodes(batch)):
+            if node.key in committed or node.key in superseded:
+                superseded.update(node.inputs)
+            if node.key in committed and node.key not in superseded:
+                needed.add(node.key)
+    return needed

@@ -1,0 +1,59 @@
+"""Running a wave of work: the interface of executors, and the serial one, which needs no Dask."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from scorefold.cluster.tasks import run_node
+from scorefold.planning.plan import Node
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one piece of work ended.
+
+    Attributes
+    ----------
+    node : Node
+        The work.
+    error : BaseException or None
+        None if it is committed.
+    collateral : bool
+        Whether it was not even tried, because work it needs failed.
+    """
+
+    node: Node
+    error: BaseException | None = None
+    collateral: bool = False
+
+
+class Executor(Protocol):
+    """Runs waves of work. An executor holds no results; the store does."""
+
+    workers: int
+
+    def run(self, location: str, fingerprint: str, wave: Sequence[Node]) -> Iterator[Outcome]:
+        """Run nodes, each after its inputs in the wave, and yield how each ended, in any order."""
+        ...
+
+
+class SerialExecutor:
+    """Runs a wave in this process, one node after the other."""
+
+    workers = 1
+
+    def run(self, location: str, fingerprint: str, wave: Sequence[Node]) -> Iterator[Outcome]:
+        """Run the nodes in the order given; see `Executor.run`."""
+        failed: set[str] = set()
+        for node in wave:
+            if failed.intersection(node.inputs):
+                failed.add(node.key)
+                yield Outcome(node, RuntimeError("not tried"), collateral=True)
+                continue
+            try:
+                run_node(location, fingerprint, node)
+            except Exception as error:  # noqa: BLE001 - as on a cluster, the driver decides what it means
+                failed.add(node.key)
+                yield Outcome(node, error)
+            else:
+                yield Outcome(node)

@@ -1,0 +1,93 @@
+"""Waves of work as Dask graphs: the only file that touches Dask's graph interfaces."""
+
+from collections.abc import Iterator, Sequence
+
+from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from distributed import Client, as_completed
+from distributed.client import Future
+
+from scorefold.cluster.executor import Outcome
+from scorefold.cluster.tasks import run_node
+from scorefold.planning.plan import STAGES, Node
+
+try:
+    from dask.task_spec import Task, TaskRef
+except ImportError:  # before it was made public
+    from dask._task_spec import Task, TaskRef
+
+RETRIES = 2
+"""How often Dask itself runs a task again that raised an error, before the driver hears of it."""
+
+
+class DaskExecutor:
+    """Runs waves on a Dask cluster; what travels is keys and small descriptions, never arrays.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Connected to the cluster; it is not closed here.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    @property
+    def workers(self) -> int:
+        """Number of workers at the moment, at least 1."""
+        return max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
+
+    def run(self, location: str, fingerprint: str, wave: Sequence[Node]) -> Iterator[Outcome]:
+        """Submit the wave as one graph and yield outcomes as they come; see `Executor.run`."""
+        nodes = {_task_key(node.key, fingerprint): node for node in wave}
+        graph = wave_graph(location, fingerprint, wave)
+        futures: list[Future] = self.client.get(graph, list(nodes), sync=False)
+        by_key = {nodes[future.key].key: future for future in futures}
+        try:
+            for future in as_completed(futures):
+                node = nodes[future.key]
+                if future.status == "finished":
+                    yield Outcome(node)
+                else:
+                    # Dask hands the error of a task on to all that need it.
+                    blamed = [by_key[key] for key in node.inputs if key in by_key]
+                    yield Outcome(node, future.exception(), collateral=any(f.status == "error" for f in blamed))
+        finally:
+            self.client.cancel([future for future in futures if not future.done()], force=True)
+
+
+def wave_graph(location: str, fingerprint: str, wave: Sequence[Node]) -> HighLevelGraph:
+    """Return one layer per stage, annotated with its retries and priority.
+
+    Parameters
+    ----------
+    location, fingerprint : str
+        The run and its job.
+    wave : sequence of Node
+        Work; inputs that are not part of the wave are committed already.
+    """
+    keys = {node.key for node in wave}
+    stages: dict[str, dict[str, Task]] = {}
+    depends: dict[str, set[str]] = {}
+    stage_of = {node.key: node.stage for node in wave}
+    for node in wave:
+        inputs = [key for key in node.inputs if key in keys]
+        task_key = _task_key(node.key, fingerprint)
+        references = [TaskRef(_task_key(key, fingerprint)) for key in inputs]
+        stages.setdefault(node.stage, {})[task_key] = Task(
+            task_key, run_node, location, fingerprint, node, *references
+        )
+        depends.setdefault(node.stage, set()).update(stage_of[key] for key in inputs)
+    # A merge depends on other merges: one stage must not depend on itself between layers.
+    layers = {
+        stage: MaterializedLayer(
+            tasks, annotations={"retries": RETRIES, "priority": STAGES.index(stage)}
+        )
+        for stage, tasks in stages.items()
+    }
+    return HighLevelGraph(layers, {stage: depends[stage] - {stage} for stage in layers})
+
+
+def _task_key(key: str, fingerprint: str) -> str:
+    """Return the Dask key: the stage as prefix, and the fingerprint, so that no two jobs share a key."""
+    stage, rest = key.split("-", 1)
+    return f"{stage}-{fingerprint[:16]}-{rest}"

@@ -1,0 +1,133 @@
+"""The embedded cluster: worker processes on this machine, reachable from this machine only."""
+
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import dask
+from distributed import Client, LocalCluster, WorkerPlugin
+
+from scorefold.errors import InputError
+
+LOOPBACK = "127.0.0.1"
+DASHBOARD_PORT = 8787
+
+CONFIGURATION: dict[str, Any] = {
+    # The planner decides the memory before the run; Dask holds keys only and has nothing to spill.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+    "distributed.worker.multiprocessing-method": "spawn",
+    "distributed.worker.daemon": False,
+    # A task may be on a worker that is lost without being at fault.
+    "distributed.scheduler.allowed-failures": 10,
+    "distributed.scheduler.worker-ttl": "60s",
+    "distributed.scheduler.no-workers-timeout": "10m",
+    "distributed.deploy.lost-worker-timeout": "1h",
+}
+"""Our Dask configuration profile for clusters that scorefold starts itself."""
+
+
+class OneThreadEach(WorkerPlugin):  # type: ignore[misc]
+    """Keeps the libraries that a task calls to one thread, since every core has a worker of its own."""
+
+    name = "scorefold-one-thread-each"
+
+    def setup(self, worker: Any) -> None:  # noqa: ARG002
+        """Set the thread counts that the environment does not reach."""
+        use_one_thread()
+
+
+def use_one_thread() -> None:
+    """Limit OpenCV and numba to one thread in this process."""
+    import cv2  # noqa: PLC0415 - only where tasks run
+    import numba  # noqa: PLC0415
+
+    cv2.setNumThreads(1)
+    numba.set_num_threads(1)
+
+
+def _dashboard_address() -> str:
+    """Return the usual dashboard port if it is free, else any free one."""
+    with socket.socket() as probe:
+        try:
+            probe.bind((LOOPBACK, DASHBOARD_PORT))
+        except OSError:
+            return f"{LOOPBACK}:0"
+    return f"{LOOPBACK}:{DASHBOARD_PORT}"
+
+
+@contextlib.contextmanager
+def local_cluster(workers: int) -> Iterator[Client]:
+    """Start worker processes with one thread each and connect to them.
+
+    Parameters
+    ----------
+    workers : int
+        Number of processes.
+
+    Yields
+    ------
+    distributed.Client
+        Closed together with the cluster at the end.
+    """
+    with (
+        dask.config.set(CONFIGURATION),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host=LOOPBACK,
+            dashboard_address=_dashboard_address(),
+            memory_limit=0,
+            silence_logs=50,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        client.register_plugin(OneThreadEach())
+        yield client
+
+
+@contextlib.contextmanager
+def connected(address: str, timeout: float = 10.0) -> Iterator[Client]:
+    """Connect to a scheduler that somebody else runs.
+
+    Parameters
+    ----------
+    address : str
+        Such as ``tcp://host:8786``.
+    timeout : float
+        Seconds to wait for it.
+
+    Raises
+    ------
+    InputError
+        If nobody answers there, or the address is malformed.
+    """
+    try:
+        client = Client(address, timeout=timeout)
+    except (OSError, ValueError, TimeoutError, TypeError) as error:
+        text = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f'scheduler "{address}": no Dask scheduler answers there ({text}). '
+            "Check the address, or leave --scheduler out to use this machine."
+        ) from None
+    with client:
+        client.register_plugin(OneThreadEach())
+        yield client
+
+
+def as_client(client: object) -> Client:
+    """Return a client that a caller passed in, prepared for our tasks.
+
+    Raises
+    ------
+    InputError
+        If it is not a connected `distributed.Client`.
+    """
+    if not isinstance(client, Client) or client.status != "running":
+        raise InputError(f"client {client!r}: not a connected distributed.Client.")
+    client.register_plugin(OneThreadEach())
+    return client

@@ -1,0 +1,100 @@
+"""Making a run in a store from a prepared job."""
+
+import json
+import platform
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import BytesCodec, Crc32cCodec
+
+from scorefold import __version__
+from scorefold.cluster.context import FAILURES, PLAN, TARGETS, RunContext
+from scorefold.planning.job import PickOptions
+from scorefold.planning.prepare import PreparedMatch
+from scorefold.store import RunStore
+
+STORED_CHUNK = 512
+"""Edge of the chunks, per axis, in which targets from memory are kept."""
+
+
+def create_run(location: str, prepared: PreparedMatch) -> RunContext:
+    """Write a job and its plan into a new store.
+
+    Parameters
+    ----------
+    location : str
+        Directory or URL; it must not hold anything yet.
+    prepared : PreparedMatch
+        The job.
+
+    Raises
+    ------
+    InputError
+        If something is there already, or nothing can be written there.
+    """
+    store = RunStore.create(
+        location,
+        {
+            "kind": "match",
+            "fingerprint": prepared.job.fingerprint,
+            "job": prepared.job.to_json(),
+            "versions": versions(),
+        },
+    )
+    for name, array in prepared.arrays.items():
+        store.write_array(name, array)
+    for path, array in prepared.given.items():
+        _keep(store, path, array)
+    targets = [target.to_json() for target in prepared.job.targets]
+    store.blobs.put(TARGETS, json.dumps(targets).encode())
+    store.blobs.put(FAILURES, json.dumps(prepared.unreadable).encode())
+    store.blobs.put(PLAN, json.dumps(prepared.plan.to_json()).encode())
+    return RunContext(location)
+
+
+def change_picks(run: RunContext, picks: PickOptions) -> RunContext:
+    """Give a run other pick options; picks, pictures and tables are due again, score maps are not.
+
+    Parameters
+    ----------
+    run : RunContext
+        The run.
+    picks : PickOptions
+        The new options.
+    """
+    job = {**run.store.attributes["job"], "picks": asdict(picks)}
+    run.store.forget(
+        key for key in run.store.committed() if key.startswith(("call_picks-", "render-", "report-", "tables-"))
+    )
+    run.store.update_attributes(job=job)
+    return RunContext(run.store.location)
+
+
+def _keep(store: RunStore, path: str, array: Any) -> None:
+    """Copy an array into the store, slab by slab, since it may be larger than memory."""
+    shape = tuple(int(n) for n in array.shape) if hasattr(array, "shape") else np.shape(array)
+    first = np.asarray(array[tuple(slice(0, 1) for _ in shape)])
+    kept = zarr.create_array(
+        store.zarr_store,
+        name=path,
+        shape=shape,
+        dtype=first.dtype,
+        chunks=tuple(min(n, STORED_CHUNK if len(shape) == 2 else STORED_CHUNK // 4) for n in shape),
+        filters=None,
+        serializer=BytesCodec(),
+        compressors=[Crc32cCodec()],
+        config={"write_empty_chunks": True},
+    )
+    rows = kept.chunks[0]
+    for start in range(0, shape[0], rows):
+        kept[start : start + rows] = np.asarray(array[start : start + rows])
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what decides the numbers."""
+    from importlib.metadata import version  # noqa: PLC0415
+
+    packages = ("numpy", "scipy", "numba", "zarr", "dask", "distributed", "opencv-python-headless")
+    return {"scorefold": __version__, "python": platform.python_version()} | {name: version(name) for name in packages}

@@ -1,0 +1,225 @@
+"""The tasks of the search: score a leaf, merge partials, write result maps. They take and return keys, never arrays."""
+
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scorefold.analyzer import AnalyzerProduct, Coverage, ExactSum, Moments
+from scorefold.cluster.context import RunContext
+from scorefold.errors import DamagedPartialError, InputError
+from scorefold.io import ome_multiscales_metadata
+from scorefold.planning.job import Target
+from scorefold.planning.plan import Node
+from scorefold.scoring.tile import Tile
+from scorefold.store import ResultMaps
+from scorefold.store.results import level_shapes
+
+CHECKPOINT_SECONDS = 60.0
+
+Tiles = list[tuple[int, Tile]]
+Arrays = dict[str, NDArray[Any]]
+
+
+def score_leaf(run: RunContext, node: Node) -> str:
+    """Fold a block of rotations over a batch of tiles and commit the partial.
+
+    An interrupted leaf goes on from its last checkpoint. A target that cannot be read any more is noted in the record,
+    and the other tiles of the batch are scored.
+    """
+    started = time.monotonic()
+    tiles = run.plan.batch_tiles(node.batch)
+    analyzers = [run.analyzer(tile) for _, tile in tiles]
+    coverage = Coverage.empty(run.region(node.batch))
+    results = [analyzer.result(analyzer.init_state()) for analyzer in analyzers]
+    failures: dict[str, str] = {}
+    checkpoint = _read_checkpoint(run, node)
+    if checkpoint is not None:
+        results, coverage = _unpack(checkpoint[0], analyzers), checkpoint[1]
+    states = [analyzer.resume(result) for analyzer, result in zip(analyzers, results, strict=True)]
+
+    pixels = []
+    readable = []
+    for position, (target, tile) in enumerate(tiles):
+        try:
+            pixels.append(run.pixels(run.job.targets[target], tile))
+            readable.append(position)
+        except (InputError, OSError, ValueError) as error:
+            failures[str(target)] = _one_line(error)
+    if readable:
+        engine = run.engine(run.plan.group_of(node.batch).tiling.fft_shape)
+        batch = engine.prepare([tiles[i][1] for i in readable], pixels, [analyzers[i] for i in readable])
+        del pixels
+        saved = time.monotonic()
+        for first, stop in coverage.missing(*node.rotations):
+            for rotation_id in range(first, stop):
+                for position, state in zip(
+                    readable, batch.fold(rotation_id, [states[i] for i in readable]), strict=True
+                ):
+                    states[position] = state
+                if time.monotonic() - saved > CHECKPOINT_SECONDS:
+                    done = coverage.union(Coverage.of(coverage.region, first, rotation_id + 1))
+                    _save_checkpoint(run, node, analyzers, states, done)
+                    saved = time.monotonic()
+            coverage = coverage.union(Coverage.of(coverage.region, first, stop))
+    else:
+        coverage = Coverage.of(coverage.region, *node.rotations)
+    results = [analyzer.result(state) for analyzer, state in zip(analyzers, states, strict=True)]
+    summary = {"failures": failures, "seconds": round(time.monotonic() - started, 3)}
+    run.store.commit(node.key, arrays=_pack(results, analyzers), coverage=coverage, summary=summary)
+    run.store.drop_checkpoint(node.key)
+    return node.key
+
+
+def _read_checkpoint(run: RunContext, node: Node) -> tuple[Arrays, Coverage] | None:
+    try:
+        if run.store.read_commit(node.key, checkpoint=True) is None:
+            return None
+        arrays, record = run.store.read_partial(node.key, checkpoint=True)
+    except DamagedPartialError as error:
+        run.store.discard(node.key, error.reason)
+        return None
+    return None if record.coverage is None else (arrays, record.coverage)
+
+
+def _save_checkpoint(
+    run: RunContext, node: Node, analyzers: list[AnalyzerProduct], states: list[Any], coverage: Coverage
+) -> None:
+    before = run.store.read_commit(node.key, checkpoint=True)
+    results = [analyzer.result(state) for analyzer, state in zip(analyzers, states, strict=True)]
+    run.store.commit(node.key, arrays=_pack(results, analyzers), coverage=coverage, checkpoint=True)
+    if before is not None:
+        run.store.forget_attempt(node.key, before.attempt)
+
+
+def merge_states(run: RunContext, node: Node) -> str:
+    """Merge partials of one batch in the order of the plan's tree and commit the union."""
+    started = time.monotonic()
+    analyzers = [run.analyzer(tile) for _, tile in run.plan.batch_tiles(node.batch)]
+    merged: list[Any] | None = None
+    coverage = Coverage.empty(run.region(node.batch))
+    failures: dict[str, str] = {}
+    for key in node.inputs:
+        arrays, record = run.store.read_partial(key)
+        if record.coverage is None:
+            raise DamagedPartialError(key, "its record has no coverage")
+        coverage = coverage.union(record.coverage)
+        failures |= record.summary.get("failures", {})
+        results = _unpack(arrays, analyzers)
+        merged = results if merged is None else [
+            analyzer.merge([left, right])
+            for analyzer, left, right in zip(analyzers, merged, results, strict=True)
+        ]
+    if merged is None:
+        raise ValueError(f"{node.key}: a merge without inputs")
+    summary = {"failures": failures, "seconds": round(time.monotonic() - started, 3)}
+    run.store.commit(node.key, arrays=_pack(merged, analyzers), coverage=coverage, summary=summary)
+    return node.key
+
+
+def write_result(run: RunContext, node: Node) -> str:
+    """Write the tiles of a batch into the result maps and commit their digests and score moments."""
+    root = node.inputs[0]
+    arrays, record = run.store.read_partial(root)
+    if record.coverage != run.whole_coverage(node.batch):
+        raise DamagedPartialError(root, f"it covers {record.coverage}, not every rotation")
+    tiling = run.plan.group_of(node.batch).tiling
+    fill = run.job.search.score_threshold
+    failures: dict[str, str] = record.summary.get("failures", {})
+    written = []
+    tiles = run.plan.batch_tiles(node.batch)
+    results = _unpack(arrays, [run.analyzer(tile) for _, tile in tiles])
+    for (index, tile), (maximum, moments) in zip(tiles, results, strict=True):
+        if str(index) in failures:
+            continue
+        target = run.job.targets[index]
+        maps = ResultMaps(run.store, target.name)
+        maps.create(target.shape, tiling.cell, _map_attributes(run, target), fill)
+        start, scores, rotations = _fill_cell(tile, tiling.cell, maximum, fill)
+        written.append(
+            {
+                "index": index,
+                "target": target.name,
+                "start": list(start),
+                "shape": list(scores.shape),
+                "digests": maps.write_tile(start, scores, rotations),
+                "moments": _moments_to_json(moments),
+            }
+        )
+    run.store.commit(node.key, summary={"tiles": written, "failures": failures})
+    return node.key
+
+
+def _moments_to_json(moments: Moments) -> dict[str, Any]:
+    """Write exact sums as hexadecimal integers in units of 2^-1074."""
+    return {
+        "count": moments.count,
+        "total": f"{moments.total.units:x}",
+        "total_of_squares": f"{moments.total_of_squares.units:x}",
+    }
+
+
+def moments_from_json(value: dict[str, Any]) -> Moments:
+    """Return the moments that a record of `write_result` carries."""
+    return Moments(
+        value["count"], ExactSum(int(value["total"], 16)), ExactSum(int(value["total_of_squares"], 16))
+    )
+
+
+def _fill_cell(tile: Tile, cell: tuple[int, ...], maximum: Any, fill: float) -> tuple[Any, Any, Any]:
+    """Extend a tile to its whole cell, so that a tile is a whole chunk of the result maps."""
+    start = tuple(a // c * c for a, c in zip(tile.start, cell, strict=True))
+    stop = tuple(min(a + c, n) for a, c, n in zip(start, cell, tile.target_shape, strict=True))
+    before = [a - b for a, b in zip(tile.start, start, strict=True)]
+    after = [e - a - n for e, a, n in zip(stop, tile.start, tile.shape, strict=True)]
+    padding = list(zip(before, after, strict=True))
+    scores = np.pad(maximum.scores, padding, constant_values=fill)
+    return start, scores, np.pad(maximum.rotations, padding, constant_values=-1)
+
+
+def _map_attributes(run: RunContext, target: Target) -> dict[str, dict[str, Any]]:
+    axes = "zyx"[-len(target.shape) :]
+    # Positions of templates of even size lie half a voxel beyond their index.
+    half = [((n - 1) % 2) / 2 for n in run.job.template_shape]
+    size = target.pixel_size or (1.0,) * len(axes)
+    scales = [[float(2**level)] * len(axes) for level in range(len(level_shapes(target.shape)))]
+    return {
+        name: ome_multiscales_metadata(
+            f"{target.name} {name}",
+            axes,
+            target.pixel_size,
+            target.pixel_unit,
+            scales,
+            [h * s for h, s in zip(half, size, strict=True)],
+        )
+        for name in ("scores", "rotations")
+    }
+
+
+def _pack(results: list[Any], analyzers: list[AnalyzerProduct]) -> Arrays:
+    """Lay the states of all tiles end to end, one flat array per field."""
+    fields: dict[str, list[NDArray[Any]]] = {}
+    for analyzer, result in zip(analyzers, results, strict=True):
+        for name, array in analyzer.to_arrays(result).items():
+            fields.setdefault(name, []).append(array.ravel())
+    return {name: np.concatenate(parts) for name, parts in fields.items()}
+
+
+def _unpack(arrays: Arrays, analyzers: list[AnalyzerProduct]) -> list[Any]:
+    """Take apart what `_pack` laid end to end; shapes follow from the plan."""
+    results = []
+    offsets = dict.fromkeys(arrays, 0)
+    for analyzer in analyzers:
+        empty = analyzer.to_arrays(analyzer.result(analyzer.init_state()))
+        own = {}
+        for name, example in empty.items():
+            first = offsets[name]
+            offsets[name] = first + example.size
+            own[name] = arrays[name][first : first + example.size].reshape(example.shape)
+        results.append(analyzer.from_arrays(own))
+    return results
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,43 @@
+"""Where a run's work is done: in this process, on an embedded cluster, on somebody's scheduler, with a given client."""
+
+import contextlib
+from collections.abc import Iterator
+
+from scorefold.cluster.executor import Executor, SerialExecutor
+
+
+@contextlib.contextmanager
+def executor(
+    *, scheduler: str | None = None, workers: int | None = None, client: object | None = None
+) -> Iterator[tuple[Executor, str | None]]:
+    """Provide an executor for the time of a run.
+
+    Parameters
+    ----------
+    scheduler : str, optional
+        "serial", or the address of a Dask scheduler.
+    workers : int, optional
+        Number of processes of an embedded cluster; with none of the three the work is done in this process.
+    client : distributed.Client, optional
+        A connected client; it stays open.
+
+    Yields
+    ------
+    executor : Executor
+        Ready to work.
+    dashboard : str or None
+        Address of the Dask dashboard.
+    """
+    if scheduler == "serial" or (scheduler is None and workers is None and client is None):
+        yield SerialExecutor(), None
+        return
+    from scorefold.cluster import local  # noqa: PLC0415 - serial runs do without Dask
+    from scorefold.cluster.graph import DaskExecutor  # noqa: PLC0415
+
+    if client is not None:
+        given = local.as_client(client)
+        yield DaskExecutor(given), given.dashboard_link
+        return
+    connection = local.connected(scheduler) if scheduler else local.local_cluster(workers or 1)
+    with connection as opened:
+        yield DaskExecutor(opened), opened.dashboard_link

@@ -1,0 +1,35 @@
+"""What runs on a worker: one function that does one piece of a run's work and returns its key."""
+
+from collections.abc import Callable
+
+from scorefold.cluster.context import RunContext, context
+from scorefold.cluster.pick_tasks import call_picks
+from scorefold.cluster.render_tasks import render_target, write_report
+from scorefold.cluster.search_tasks import merge_states, score_leaf, write_result
+from scorefold.planning.plan import STAGES, Node
+
+_TASKS: dict[str, Callable[[RunContext, Node], str]] = dict(
+    zip(STAGES, (score_leaf, merge_states, write_result, call_picks, render_target, write_report), strict=True)
+)
+
+
+def run_node(location: str, fingerprint: str, node: Node, *inputs: str) -> str:  # noqa: ARG001
+    """Do one piece of work of a run.
+
+    Parameters
+    ----------
+    location : str
+        Where the run is stored.
+    fingerprint : str
+        Of its job.
+    node : Node
+        The work.
+    *inputs : str
+        Keys of finished work it depends on; they order the graph and are read from the store.
+
+    Returns
+    -------
+    str
+        The key, committed.
+    """
+    return _TASKS[node.stage](context(location, fingerprint), node)

@@ -1,0 +1,108 @@
+"""What a plan will cost: work, memory, bytes in the store, time."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from scorefold.planning.calibration import Calibration
+from scorefold.planning.memory import STATE_BYTES, MemoryModel
+from scorefold.planning.plan import Plan
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The cost of a plan.
+
+    Attributes
+    ----------
+    targets, tiles, rotations, leaves, merges : int
+        Counts.
+    fft_shapes : list of tuple of int
+        Shapes of the transforms, one per shape of targets.
+    largest_rotation_block, largest_batch : int
+        Rotations and tiles of the largest leaf.
+    worker_bytes : int
+        Peak memory of a worker.
+    memory_limit : int
+        What it may use.
+    partial_bytes, result_bytes : int
+        Bytes in the store for partials (removed after success) and for results.
+    seconds : float
+        Expected duration of the search on `workers` workers.
+    workers : int
+        Number of workers.
+    """
+
+    targets: int
+    tiles: int
+    rotations: int
+    leaves: int
+    merges: int
+    fft_shapes: list[tuple[int, ...]]
+    largest_rotation_block: int
+    largest_batch: int
+    worker_bytes: int
+    memory_limit: int
+    partial_bytes: int
+    result_bytes: int
+    seconds: float
+    workers: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the estimate as JSON values."""
+        return asdict(self)
+
+
+def estimate(plan: Plan, memory: MemoryModel, calibrations: dict[tuple[int, ...], Calibration], workers: int) -> Estimate:
+    """Add up what a plan costs.
+
+    Parameters
+    ----------
+    plan : Plan
+        The plan.
+    memory : MemoryModel
+        Of one worker.
+    calibrations : dict
+        By transform shape.
+    workers : int
+        Number of workers with one thread each.
+    """
+    partials = results = 0
+    seconds = 0.0
+    worker_bytes = 0
+    for group in plan.groups:
+        positions = sum(math.prod(tile.shape) for tile in group.tiles) * len(group.targets)
+        blocks = -(-plan.rotation_count // group.rotation_block)
+        # Every level of the merge tree writes the states once more.
+        levels, count = 0, blocks
+        while count > 0:
+            levels += count
+            count = -(-count // 8) if count > 1 else 0
+        partials += STATE_BYTES * positions * levels
+        results += STATE_BYTES * math.prod(group.tiling.target_shape) * len(group.targets)
+        calibration = calibrations[group.tiling.fft_shape]
+        seconds += plan.rotation_count * (
+            group.batch_count * calibration.rotation + group.tile_count * calibration.tile
+        )
+        tiles = min(group.batch_tiles, group.tile_count)
+        worker_bytes = max(
+            worker_bytes,
+            memory.leaf_bytes(group.tiling.fft_shape, tiles),
+            memory.merge_bytes(group.tiling.fft_shape, tiles) if blocks > 1 else 0,
+        )
+    return Estimate(
+        targets=sum(len(group.targets) for group in plan.groups),
+        tiles=sum(group.tile_count for group in plan.groups),
+        rotations=plan.rotation_count,
+        leaves=plan.leaf_count,
+        merges=plan.merge_count,
+        fft_shapes=[group.tiling.fft_shape for group in plan.groups],
+        largest_rotation_block=max(group.rotation_block for group in plan.groups),
+        largest_batch=max(min(group.batch_tiles, group.tile_count) for group in plan.groups),
+        worker_bytes=worker_bytes,
+        memory_limit=plan.memory_limit,
+        partial_bytes=partials,
+        result_bytes=results,
+        seconds=seconds / workers,
+        workers=workers,
+    )

@@ -1,0 +1,73 @@
+"""How much memory a worker needs for a leaf or a merge, in bytes, derived from what is held and for how long."""
+
+import math
+from dataclasses import dataclass
+
+from scorefold.scoring.score import Score
+
+Shape = tuple[int, ...]
+
+BASE_BYTES = 330 * 2**20
+"""Resident memory of a worker that has imported, compiled and run everything, but holds no arrays (measured)."""
+
+STATE_BYTES = 8
+"""Bytes of state per position: a float32 score and an int32 rotation id."""
+
+
+@dataclass(frozen=True)
+class MemoryModel:
+    """The memory of one worker with one thread.
+
+    Attributes
+    ----------
+    limit : int
+        Bytes that a worker may use.
+    score : Score
+        Decides which spectra are kept for a tile.
+    itemsize : int
+        Bytes of a real number in working precision.
+    box : tuple of int
+        The search box.
+    """
+
+    limit: int
+    score: Score
+    itemsize: int
+    box: Shape
+
+    def tile_bytes(self, fft_shape: Shape) -> int:
+        """Return what one more tile of a leaf keeps: spectra, weights, state, and the state's copy while it is written."""
+        positions = math.prod(f - b + 1 for f, b in zip(fft_shape, self.box, strict=True))
+        kept = sum(self._spectrum(fft_shape, precision) for precision in self.score.spectra)
+        weights = self.itemsize * positions if self.score.tile_weights else 0
+        return kept + weights + 3 * STATE_BYTES * positions
+
+    def shared_bytes(self, fft_shape: Shape) -> int:
+        """Return what a leaf needs whatever its number of tiles.
+
+        Buffers of the transforms (a product, a result and what the library copies, in working and in double
+        precision), the pixels of the tile being prepared in double precision, and the spectra of one rotation.
+        """
+        voxels = math.prod(fft_shape)
+        transforms = 4 * voxels * self.itemsize + 4 * voxels * 8
+        return transforms + 3 * voxels * 8 + 3 * self._spectrum(fft_shape, "double")
+
+    def leaf_bytes(self, fft_shape: Shape, tiles: int) -> int:
+        """Return the peak memory of a worker that computes a leaf of so many tiles."""
+        return BASE_BYTES + self.shared_bytes(fft_shape) + tiles * self.tile_bytes(fft_shape)
+
+    def merge_bytes(self, fft_shape: Shape, tiles: int) -> int:
+        """Return the peak memory of a worker that merges: the merged state, the next partial, and copies of both."""
+        positions = math.prod(f - b + 1 for f, b in zip(fft_shape, self.box, strict=True))
+        return BASE_BYTES + 5 * STATE_BYTES * positions * tiles
+
+    def tiles_that_fit(self, fft_shape: Shape) -> int:
+        """Return the largest number of tiles in a leaf within the limit, at least 1."""
+        count = (self.limit - BASE_BYTES - self.shared_bytes(fft_shape)) // self.tile_bytes(fft_shape)
+        while count > 1 and self.merge_bytes(fft_shape, count) > self.limit:
+            count -= 1
+        return max(1, count)
+
+    def _spectrum(self, fft_shape: Shape, precision: str) -> int:
+        half = math.prod(fft_shape[:-1]) * (fft_shape[-1] // 2 + 1)
+        return half * 2 * (8 if precision == "double" else self.itemsize)

@@ -1,0 +1,267 @@
+"""The plan: a job cut into leaves and a fixed merge tree, as arithmetic rather than as a list."""
+
+import bisect
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from scorefold.planning.tiling import Tiling
+from scorefold.scoring.tile import Tile
+
+FAN_IN = 8
+"""Partials that one merge task unites."""
+
+STAGES = ("score_leaf", "merge", "write_result", "call_picks", "render", "report")
+"""Kinds of work in the order in which they become possible."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One piece of work, named by a key.
+
+    Attributes
+    ----------
+    stage : str
+        One of `STAGES`.
+    key : str
+        Unique in the run.
+    inputs : tuple of str
+        Keys of the work that must be done before.
+    batch : int
+        The tile batch it works on, or -1.
+    target : int
+        The target it works on, or -1.
+    rotations : tuple of (int, int)
+        Half-open range of rotation ids of a leaf.
+    """
+
+    stage: str
+    key: str
+    inputs: tuple[str, ...] = ()
+    batch: int = -1
+    target: int = -1
+    rotations: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class TileGroup:
+    """Targets of one shape, cut alike.
+
+    Attributes
+    ----------
+    tiling : Tiling
+        How each target is cut.
+    targets : tuple of int
+        Indices of the targets in the job.
+    batch_tiles : int
+        Tiles folded together by one leaf, so that a rotated template and its spectra serve all of them.
+    rotation_block : int
+        Rotations of one leaf.
+    """
+
+    tiling: Tiling
+    targets: tuple[int, ...]
+    batch_tiles: int
+    rotation_block: int
+
+    @cached_property
+    def tiles(self) -> tuple[Tile, ...]:
+        """The tiles of one target."""
+        return tuple(self.tiling.tiles())
+
+    @cached_property
+    def target_positions(self) -> dict[int, int]:
+        """Place of every target within the group."""
+        return {target: position for position, target in enumerate(self.targets)}
+
+    @property
+    def tile_count(self) -> int:
+        """Tiles of all targets of the group."""
+        return len(self.tiles) * len(self.targets)
+
+    @property
+    def batch_count(self) -> int:
+        """Number of batches."""
+        return -(-self.tile_count // self.batch_tiles)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a job is run.
+
+    Attributes
+    ----------
+    box : tuple of int
+        The search box.
+    rotation_count : int
+        Length of the rotation set.
+    groups : tuple of TileGroup
+        The targets by shape.
+    memory_limit : int
+        Bytes per worker that the plan was made for.
+    wisdom : str
+        Choice of the Fourier provider, the same for every worker.
+    """
+
+    box: tuple[int, ...]
+    rotation_count: int
+    groups: tuple[TileGroup, ...]
+    memory_limit: int
+    wisdom: str = field(default="", repr=False)
+
+    @cached_property
+    def _first_batches(self) -> list[int]:
+        return [0, *itertools.accumulate(group.batch_count for group in self.groups)]
+
+    @property
+    def batch_count(self) -> int:
+        """Number of tile batches."""
+        return self._first_batches[-1]
+
+    @property
+    def leaf_count(self) -> int:
+        """Number of leaves."""
+        return sum(g.batch_count * self._blocks(g) for g in self.groups)
+
+    @property
+    def merge_count(self) -> int:
+        """Number of merges."""
+        return sum(g.batch_count * _merges(self._blocks(g)) for g in self.groups)
+
+    def group_of(self, batch: int) -> TileGroup:
+        """Return the group that a batch belongs to."""
+        return self.groups[bisect.bisect_right(self._first_batches, batch) - 1]
+
+    def batch_tiles(self, batch: int) -> list[tuple[int, Tile]]:
+        """Return (index of the target, tile) for the tiles of a batch."""
+        position = bisect.bisect_right(self._first_batches, batch) - 1
+        group = self.groups[position]
+        first = (batch - self._first_batches[position]) * group.batch_tiles
+        last = min(first + group.batch_tiles, group.tile_count)
+        per_target = len(group.tiles)
+        return [(group.targets[i // per_target], group.tiles[i % per_target]) for i in range(first, last)]
+
+    def batches_of(self, target: int) -> range:
+        """Return the batches that contain tiles of a target."""
+        for first_batch, group in zip(self._first_batches, self.groups, strict=False):
+            if target in group.target_positions:
+                first = group.target_positions[target] * len(group.tiles)
+                last = first + len(group.tiles) - 1
+                return range(first_batch + first // group.batch_tiles, first_batch + last // group.batch_tiles + 1)
+        raise IndexError(target)
+
+    def root_key(self, batch: int) -> str:
+        """Return the key of the partial that covers a batch completely."""
+        return self.search_nodes(batch)[-1].key
+
+    def search_nodes(self, batch: int) -> list[Node]:
+        """Return the leaves and merges of a batch, every node after its inputs."""
+        block = self.group_of(batch).rotation_block
+        starts = range(0, self.rotation_count, block)
+        nodes = [
+            Node(
+                "score_leaf",
+                f"score_leaf-b{batch:07d}-r{start:07d}",
+                batch=batch,
+                rotations=(start, min(start + block, self.rotation_count)),
+            )
+            for start in starts
+        ]
+        level = [node.key for node in nodes]
+        for depth in itertools.count():
+            if len(level) == 1:
+                return nodes
+            merges = [
+                Node("merge", f"merge_l{depth}-b{batch:07d}-{index:06d}", tuple(level[i : i + FAN_IN]), batch=batch)
+                for index, i in enumerate(range(0, len(level), FAN_IN))
+            ]
+            nodes += merges
+            level = [node.key for node in merges]
+        raise AssertionError
+
+    def write_node(self, batch: int) -> Node:
+        """Return the work that writes a batch into the result maps."""
+        return Node("write_result", f"write_result-b{batch:07d}", (self.root_key(batch),), batch=batch)
+
+    def pick_node(self, target: int, options: str) -> Node:
+        """Return the work that calls the picks of a target; `options` names the pick options."""
+        inputs = tuple(f"write_result-b{batch:07d}" for batch in self.batches_of(target))
+        return Node("call_picks", f"call_picks-{options}-t{target:07d}", inputs, target=target)
+
+    def render_node(self, target: int, options: str) -> Node:
+        """Return the work that draws a target."""
+        pick = f"call_picks-{options}-t{target:07d}"
+        return Node("render", f"render-{options}-t{target:07d}", (pick,), target=target)
+
+    def report_node(self, options: str, *, render: bool) -> Node:
+        """Return the last work: tables of all targets, and if pictures are drawn contact sheets and the report."""
+        last = self.render_node if render else self.pick_node
+        inputs = tuple(last(target, options).key for target in self.target_order())
+        return Node("report", f"report-{options}" if render else f"tables-{options}", inputs)
+
+    def target_order(self) -> Iterator[int]:
+        """Yield target indices in the order of their batches."""
+        for group in self.groups:
+            yield from group.targets
+
+    def _blocks(self, group: TileGroup) -> int:
+        return -(-self.rotation_count // group.rotation_block)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as JSON values."""
+        return {
+            "box": list(self.box),
+            "rotation_count": self.rotation_count,
+            "memory_limit": self.memory_limit,
+            "wisdom": self.wisdom,
+            "groups": [
+                {
+                    "tiling": group.tiling.to_json(),
+                    "targets": list(group.targets),
+                    "batch_tiles": group.batch_tiles,
+                    "rotation_block": group.rotation_block,
+                }
+                for group in self.groups
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Plan":
+        """Read what `to_json` wrote."""
+        groups = tuple(
+            TileGroup(
+                Tiling.from_json(group["tiling"]),
+                tuple(group["targets"]),
+                group["batch_tiles"],
+                group["rotation_block"],
+            )
+            for group in value["groups"]
+        )
+        return cls(
+            tuple(value["box"]), value["rotation_count"], groups, value["memory_limit"], value["wisdom"]
+        )
+
+
+def _merges(count: int) -> int:
+    total = 0
+    while count > 1:
+        count = math.ceil(count / FAN_IN)
+        total += count
+    return total
+
+
+def group_targets(shapes: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], list[int]]:
+    """Return the indices of targets by shape, in the order in which shapes appear.
+
+    Examples
+    --------
+    >>> group_targets([(4, 4), (5, 4), (4, 4)])
+    {(4, 4): [0, 2], (5, 4): [1]}
+    """
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for index, shape in enumerate(shapes):
+        groups.setdefault(tuple(shape), []).append(index)
+    return groups

@@ -1,0 +1,159 @@
+"""Making the plan of a job: tiles from the memory limit, batches and rotation blocks from measured time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scorefold.errors import InputError
+from scorefold.planning.calibration import Calibration, calibrate
+from scorefold.planning.estimate import Estimate, estimate
+from scorefold.planning.job import SearchOptions
+from scorefold.planning.memory import MemoryModel
+from scorefold.planning.plan import Plan, TileGroup, group_targets
+from scorefold.planning.tiling import Tiling, choose_tiling
+from scorefold.scoring.fft import provider
+from scorefold.scoring.score import get_score
+from scorefold.scoring.template import Template
+
+LEAF_SECONDS = 20.0
+"""Wanted duration of a leaf: long beside the overhead of a task, short beside what a lost worker costs."""
+
+LEAVES_PER_WORKER = 4
+"""Wanted number of leaves per worker at least, so that no worker idles while the last one finishes."""
+
+LARGEST_BATCH = 32
+
+Calibrate = Callable[[tuple[int, ...]], Calibration]
+
+
+def search_template(
+    values: NDArray[np.float64], mask: NDArray[np.float32], rotations: NDArray[np.float64], search: SearchOptions
+) -> Template:
+    """Return the template as the score wants it rotated."""
+    score = get_score(search.score)
+    return Template(score.template_values(np.asarray(values, np.float64)), mask, rotations, order=search.order)
+
+
+def make_plan(
+    shapes: Sequence[tuple[int, ...]],
+    template: Template,
+    rotations: NDArray[np.float64],
+    search: SearchOptions,
+    *,
+    memory_limit: int,
+    workers: int = 1,
+    calibration: Calibrate | None = None,
+) -> tuple[Plan, Estimate]:
+    """Cut a search into leaves.
+
+    The tiles depend on shapes, template and memory limit alone. How many tiles and rotations make a leaf also depends
+    on measured time and on the number of workers; results do not depend on that.
+
+    Parameters
+    ----------
+    shapes : sequence of tuple of int
+        Shapes of the targets.
+    template : Template
+        From `search_template`.
+    rotations : ndarray, shape (n, d, d)
+        The rotation set.
+    search : SearchOptions
+        How score maps are made.
+    memory_limit : int
+        Bytes per worker.
+    workers : int
+        Number of workers to plan for.
+    calibration : callable, optional
+        Returns measured seconds for a transform shape; by default they are measured now.
+
+    Raises
+    ------
+    InputError
+        If the template is larger than a target, or nothing fits the memory limit.
+    """
+    score = get_score(search.score)
+    whole = search.pad_edges or score.partial_overlap
+    reach = tuple((0, 0) for _ in template.reach) if whole else template.reach
+    memory = MemoryModel(memory_limit, score, np.dtype(search.dtype).itemsize, template.box)
+    tilings: dict[tuple[int, ...], tuple[Tiling, list[int]]] = {}
+    for shape, targets in group_targets(shapes).items():
+        check_fits(template, shape)
+        tilings[shape] = (choose_tiling(shape, template.box, reach, memory), targets)
+
+    fft_shapes = sorted({tiling.fft_shape for tiling, _ in tilings.values()})
+    wisdom = provider(search.fft).learn(fft_shapes, sorted({search.dtype, "float64"}))
+    transforms = provider(search.fft, wisdom)
+    measure = calibration or (
+        lambda shape: calibrate(template, rotations, score, transforms, shape, search.dtype, seconds=0.3)
+    )
+    calibrations = _calibrations(fft_shapes, measure)
+
+    total = sum(
+        len(list(tiling.tiles())) * len(targets) * len(rotations) * calibrations[tiling.fft_shape].tile
+        for tiling, targets in tilings.values()
+    )
+    wanted = min(LEAF_SECONDS, max(total / (LEAVES_PER_WORKER * workers), 0.25))
+    groups = tuple(
+        _group(tiling, tuple(targets), len(rotations), memory, calibrations[tiling.fft_shape], wanted)
+        for tiling, targets in tilings.values()
+    )
+    plan = Plan(template.box, len(rotations), groups, memory_limit, wisdom)
+    return plan, estimate(plan, memory, calibrations, workers)
+
+
+def check_fits(template: Template, shape: tuple[int, ...]) -> None:
+    """Refuse a target that the template cannot lie in at any rotation.
+
+    Raises
+    ------
+    InputError
+        If it is too small, or of another dimension.
+    """
+    if len(shape) != len(template.box):
+        raise InputError(
+            f"{len(shape)}D target of shape {shape}: the template is {len(template.box)}D. Give both in one dimension."
+        )
+    if any(sum(ends) >= n for n, ends in zip(shape, template.reach, strict=True)):
+        raise InputError(
+            f"target of shape {shape}: smaller than the template under its mask ({template.mask.shape}). "
+            "Crop the template or give larger targets."
+        )
+
+
+def _calibrations(fft_shapes: Sequence[tuple[int, ...]], measure: Calibrate) -> dict[tuple[int, ...], Calibration]:
+    """Measure a few shapes; others are scaled from the largest by the work of a transform."""
+    if not fft_shapes:
+        return {}
+    by_size = sorted(fft_shapes, key=lambda shape: int(np.prod(shape)))
+    measured = {shape: measure(shape) for shape in {by_size[0], by_size[len(by_size) // 2], by_size[-1]}}
+    reference = by_size[-1]
+
+    def work(shape: tuple[int, ...]) -> float:
+        voxels = float(np.prod(shape))
+        return voxels * float(np.log2(voxels))
+
+    result = {}
+    for shape in fft_shapes:
+        factor = work(shape) / work(reference)
+        known = measured[reference]
+        result[shape] = measured.get(shape, replace(known, rotation=known.rotation * factor, tile=known.tile * factor))
+    return result
+
+
+def _group(
+    tiling: Tiling,
+    targets: tuple[int, ...],
+    rotations: int,
+    memory: MemoryModel,
+    calibration: Calibration,
+    seconds: float,
+) -> TileGroup:
+    group = TileGroup(tiling, targets, 1, rotations)
+    # More tiles in a leaf share the rotated template, but a leaf of all rotations must not last too long.
+    by_time = max(1, int(seconds / max(rotations * calibration.tile, 1e-9)))
+    spread = max(1, int(np.sqrt(LARGEST_BATCH))) if group.tile_count > 1 else 1
+    batch = min(group.tile_count, LARGEST_BATCH, memory.tiles_that_fit(tiling.fft_shape), max(by_time, spread))
+    block = int(seconds / max(calibration.leaf_seconds(batch, 1), 1e-9))
+    return TileGroup(tiling, targets, batch, min(max(block, 1), rotations))

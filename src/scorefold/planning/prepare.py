@@ -1,0 +1,296 @@
+"""From a request to a job and its plan: reading template, mask and rotations, and looking at every target once."""
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scorefold.errors import InputError
+from scorefold.io import TargetSource, find_targets, read_array, read_region
+from scorefold.planning.content import examine
+from scorefold.planning.estimate import Estimate
+from scorefold.planning.job import MatchJob, PickOptions, SearchOptions, Target
+from scorefold.planning.plan import Plan
+from scorefold.planning.planner import check_fits, make_plan, search_template
+from scorefold.planning.request import MatchRequest
+from scorefold.rotations import check_rotations, plane_rotations, read_rotations, space_rotations
+from scorefold.scoring.fft import available_providers, provider
+from scorefold.scoring.masks import MASK_SHAPES, check_mask, template_mask
+from scorefold.scoring.score import choose_score
+from scorefold.scoring.template import Template
+from scorefold.store.commit import digest
+
+Array = NDArray[Any]
+
+RIM_STEP = 2.0
+"""Voxels by which the rim of the mask moves from one rotation to the next, unless a step is given."""
+
+
+@dataclass(frozen=True)
+class PreparedMatch:
+    """A job with everything that its run will hold.
+
+    Attributes
+    ----------
+    job : MatchJob
+        The job.
+    plan : Plan
+        How it is cut.
+    estimate : Estimate
+        What it will cost.
+    arrays : dict of str to ndarray
+        Template, mask, rotation set and, if there is one, target mask.
+    given : dict of str to array
+        Targets that were given as arrays, by the path they get in the store.
+    unreadable : dict of str to str
+        Targets that cannot be searched, with the reason.
+    """
+
+    job: MatchJob
+    plan: Plan
+    estimate: Estimate
+    arrays: dict[str, Array]
+    given: dict[str, Any] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
+def prepare_match(request: MatchRequest) -> PreparedMatch:
+    """Check a request, look at its inputs and plan it. Nothing is written.
+
+    Parameters
+    ----------
+    request : MatchRequest
+        What is asked for.
+
+    Raises
+    ------
+    InputError
+        If anything cannot be used, or no target can be searched.
+    """
+    values = _template(request)
+    mask = _mask(request, values.shape)
+    rotations = _rotations(request, mask)
+    search = SearchOptions(
+        score="auto",
+        order=request.interpolation,
+        precision=request.precision,
+        fft=_fourier(request.fft),
+        pad_edges=request.pad_edges,
+        score_threshold=float(request.score_threshold),
+    )
+    invariant = Template(values, mask, rotations, order=request.interpolation).invariant
+    score = choose_score(request.score, invariant=invariant)
+    search = SearchOptions(**{**vars(search), "score": score.name})
+    template = search_template(values, mask, rotations, search)
+    picks = _pick_options(request, mask)
+
+    targets, given, unreadable = _targets(request, template)
+    target_mask = _target_mask(request, targets) if request.target_mask is not None else None
+    job = MatchJob(
+        template=digest(values),
+        mask=digest(mask),
+        rotations=digest(rotations),
+        template_shape=values.shape,
+        rotation_count=len(rotations),
+        search=search,
+        picks=picks,
+        targets=tuple(targets),
+        target_mask=None if target_mask is None else digest(target_mask),
+        labels=_labels(request, rotations),
+    )
+    plan, estimate = make_plan(
+        [target.shape for target in targets],
+        template,
+        rotations,
+        search,
+        memory_limit=request.memory_limit,
+        workers=request.workers,
+    )
+    arrays: dict[str, Array] = {"template": values, "mask": mask, "rotations": rotations}
+    if target_mask is not None:
+        arrays["target_mask"] = target_mask
+    return PreparedMatch(job, plan, estimate, arrays, given, unreadable)
+
+
+def _template(request: MatchRequest) -> NDArray[np.float64]:
+    if _is_path(request.template):
+        values = read_array(request.template, channel=request.channel, gray=request.gray)
+    else:
+        values = np.asarray(request.template)
+    if values.ndim not in (2, 3) or values.dtype.kind not in "biuf":
+        raise InputError(
+            f"template: shape {values.shape}, dtype {values.dtype}; give a real 2D image or 3D volume."
+        )
+    if min(values.shape) < 2:
+        raise InputError(f"template: shape {values.shape}; every axis needs at least 2 voxels.")
+    return np.ascontiguousarray(values, np.float64)
+
+
+def _mask(request: MatchRequest, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    mask = request.mask
+    if isinstance(mask, str) and (mask in MASK_SHAPES or not Path(mask).exists()):
+        return template_mask(mask, shape, radius=request.mask_radius, soft_edge=request.mask_edge)
+    if request.mask_radius is not None or request.mask_edge:
+        raise InputError("mask radius and mask edge: they belong to drawn masks, but the mask is an array or a file.")
+    if _is_path(mask):
+        return check_mask(read_array(mask), shape, str(mask))
+    return check_mask(np.asarray(mask), shape, "array")
+
+
+def _rotations(request: MatchRequest, mask: NDArray[np.float32]) -> NDArray[np.float64]:
+    dimensions = mask.ndim
+    if request.rotations is not None:
+        if request.step is not None:
+            raise InputError("rotations and step: give one of them.")
+        if _is_path(request.rotations):
+            return read_rotations(request.rotations, dimensions)
+        return check_rotations(request.rotations, dimensions)
+    step = request.step
+    if step is None:
+        centre = (np.array(mask.shape) - 1) / 2
+        radius = float(np.sqrt(((np.argwhere(mask > 0) - centre) ** 2).sum(axis=1).max()))
+        lowest, highest = (1.0, 15.0) if dimensions == 2 else (5.0, 30.0)
+        step = float(np.clip(np.rint(2 * math.degrees(RIM_STEP / max(radius, 1.0))) / 2, lowest, highest))
+    if dimensions == 2:
+        return plane_rotations(step, *request.angle_range)
+    return space_rotations(step, request.symmetry)
+
+
+def _fourier(name: str) -> str:
+    if name == "auto":
+        return available_providers()[-1]
+    return provider(name).name
+
+
+def _pick_options(request: MatchRequest, mask: NDArray[np.float32]) -> PickOptions:
+    distance = request.min_distance
+    if distance is None:
+        extent = [int(np.ptp(np.argwhere(mask > 0)[:, axis])) + 1 for axis in range(mask.ndim)]
+        distance = max(1.0, min(extent) / 2)
+    threshold = request.threshold
+    if isinstance(threshold, str) and threshold != "auto":
+        try:
+            threshold = float(threshold)
+        except ValueError:
+            raise InputError(f'threshold "{threshold}": give a number or auto.') from None
+    return PickOptions(
+        threshold=threshold,
+        false_positives=request.false_positives,
+        min_distance=float(distance),
+        boundary=request.boundary,
+        top=request.top,
+        subpixel=request.subpixel,
+    )
+
+
+def _targets(
+    request: MatchRequest, template: Template
+) -> tuple[list[Target], dict[str, Any], dict[str, str]]:
+    unreadable: dict[str, str] = {}
+    targets: list[Target] = []
+    given: dict[str, Any] = {}
+    if not request.targets:
+        raise InputError("targets: none given. Name at least one file, directory or glob.")
+    for position, (source, array) in enumerate(_sources(request, unreadable)):
+        try:
+            check_fits(template, source.shape)
+            read = _reader(source) if array is None else lambda region, array=array: np.asarray(array[region])
+            content = examine(read, source.shape, source.name)
+        except InputError as error:
+            unreadable[source.name] = _named(str(error), source.name)
+            continue
+        if array is not None:
+            path = f"targets/{position:07d}"
+            given[path] = array
+            source = TargetSource.from_json({**source.to_json(), "format": "stored", "path": path})
+        targets.append(
+            Target(
+                name=source.name,
+                shape=source.shape,
+                digest=content.digest,
+                mean=content.mean,
+                std=content.std,
+                source=source.to_json(),
+                pixel_size=source.pixel_size,
+                pixel_unit=source.pixel_unit,
+            )
+        )
+    if not targets:
+        first = next(iter(unreadable.values()))
+        more = f" ({len(unreadable) - 1} more targets cannot be used either)" if len(unreadable) > 1 else ""
+        raise InputError(f"{first}{more}")
+    return targets, given, unreadable
+
+
+def _sources(request: MatchRequest, unreadable: dict[str, str]) -> list[tuple[TargetSource, Any]]:
+    paths = [target for target in request.targets if _is_path(target)]
+    arrays = [target for target in request.targets if not _is_path(target)]
+    sources: list[tuple[TargetSource, Any]] = []
+    if paths:
+        found, broken = find_targets(
+            paths,
+            channel=request.channel,
+            gray=request.gray,
+            pages=request.pages,
+            pixel_size=request.pixel_size,
+        )
+        for item in broken:
+            unreadable[Path(item.path).name] = item.reason
+        sources += [(source, None) for source in found]
+    for index, array in enumerate(arrays):
+        shape = tuple(int(n) for n in getattr(array, "shape", np.shape(array)))
+        name = f"array-{index:04d}"
+        if len(shape) not in (2, 3):
+            raise InputError(f"target {name}: shape {shape}; give 2D images or 3D volumes.")
+        dtype = np.dtype(getattr(array, "dtype", np.asarray(array).dtype))
+        if dtype.kind not in "biuf":
+            raise InputError(f"target {name}: dtype {dtype}; give real numbers.")
+        size = None if request.pixel_size is None else (float(request.pixel_size),) * len(shape)
+        source = TargetSource(name, "", "stored", shape, dtype.name, pixel_size=size)
+        sources.append((source, array))
+    return sources
+
+
+def _reader(source: TargetSource) -> Any:
+    return lambda region: read_region(source, region)
+
+
+def _target_mask(request: MatchRequest, targets: Sequence[Target]) -> NDArray[np.float32]:
+    mask = read_array(request.target_mask) if _is_path(request.target_mask) else np.asarray(request.target_mask)
+    for target in targets:
+        if target.shape != mask.shape:
+            raise InputError(
+                f'target mask: shape {mask.shape} differs from that of target "{target.name}", {target.shape}. '
+                "Search targets of one shape with one mask."
+            )
+    return check_mask(mask, mask.shape, "target mask")
+
+
+def _labels(request: MatchRequest, rotations: NDArray[np.float64]) -> dict[str, str]:
+    def name(value: Any) -> str:
+        return os.fspath(value) if _is_path(value) else "array"
+
+    if request.rotations is not None:
+        rotation_set = f"{len(rotations)} rotations from {name(request.rotations)}"
+    elif rotations.shape[1] == 2:
+        first, last = request.angle_range
+        rotation_set = f"{len(rotations)} angles from {first:g} to {last:g} degrees"
+    else:
+        rotation_set = f"{len(rotations)} rotations, symmetry {request.symmetry.upper()}"
+    mask = name(request.mask)
+    if mask in MASK_SHAPES and request.mask_radius is not None:
+        mask += f", radius {request.mask_radius}"
+    return {"template": name(request.template), "mask": mask, "rotations": rotation_set}
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str | os.PathLike)
+
+
+def _named(message: str, name: str) -> str:
+    return message if name in message else f'target "{name}": {message}'

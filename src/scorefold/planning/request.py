@@ -1,0 +1,87 @@
+"""What a user asks for, before any file was opened: every option of a match with its default."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+DEFAULT_MEMORY_LIMIT = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class MatchRequest:
+    """A match as asked for; `scorefold.planning.prepare` turns it into a job.
+
+    Attributes
+    ----------
+    targets : sequence of str, path or array
+        Files, directories, globs; or NumPy, Dask or Zarr arrays.
+    template : str, path or array
+        What is searched for.
+    mask : str, path or array
+        "none", "disk", "sphere", "ellipse", "box", a file or an array of weights between 0 and 1.
+    mask_radius : float or tuple of float, optional
+        Radius of a drawn mask in voxels.
+    mask_edge : float
+        Width of its soft edge in voxels.
+    target_mask : str, path or array, optional
+        Where targets count; for MCC.
+    rotations : str, path or array, optional
+        A file of rotations or matrices (n, d, d); else a set is made from `step`.
+    step : float, optional
+        Angular step in degrees. Default: the step at which the rim of the mask moves by two voxels.
+    angle_range : tuple of (float, float)
+        Angles of a 2D set in degrees.
+    symmetry : str
+        Symmetry group of a 3D template.
+    score : str
+        Name of the score, or "auto".
+    interpolation : int
+        1 or 3.
+    precision : str
+        "single" or "double".
+    fft : str
+        "scipy", "fftw", or "auto" for FFTW where it is installed.
+    pad_edges : bool
+        Also score positions at which the template sticks out of the target.
+    score_threshold : float
+        Scores up to this are not recorded.
+    threshold, false_positives, min_distance, boundary, top, subpixel
+        How picks are called; see `PickOptions`. `min_distance` defaults to half the smallest extent of the mask.
+    channel, gray, pages
+        How colour and multi-page files are read.
+    pixel_size : float, optional
+        Overrides the pixel size that files state.
+    memory_limit : int
+        Bytes per worker.
+    workers : int
+        Number of workers to plan for.
+    """
+
+    targets: Sequence[Any]
+    template: Any
+    mask: Any = "none"
+    mask_radius: float | tuple[float, ...] | None = None
+    mask_edge: float = 0.0
+    target_mask: Any = None
+    rotations: Any = None
+    step: float | None = None
+    angle_range: tuple[float, float] = (0.0, 360.0)
+    symmetry: str = "C1"
+    score: str = "auto"
+    interpolation: int = 3
+    precision: str = "single"
+    fft: str = "auto"
+    pad_edges: bool = False
+    score_threshold: float = 0.0
+    threshold: float | str = "auto"
+    false_positives: float = 1.0
+    min_distance: float | None = None
+    boundary: int = 0
+    top: int | None = None
+    subpixel: bool = True
+    channel: int | None = None
+    gray: bool = False
+    pages: str = "auto"
+    pixel_size: float | None = None
+    memory_limit: int = DEFAULT_MEMORY_LIMIT
+    workers: int = 1

@@ -1,0 +1,53 @@
+"""Cross-correlation of a tile with rotated templates by the Fourier transform, spectra kept apart from products."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scorefold.scoring.fft import FourierProvider
+
+Array = NDArray[Any]
+Precision = Literal["working", "double"]
+
+
+class Correlator:
+    """Correlates arrays of one tile shape with templates of one box shape.
+
+    Parameters
+    ----------
+    provider : FourierProvider
+        Where the transforms come from.
+    fft_shape : tuple of int
+        Shape of the transforms.
+    box : tuple of int
+        Shape of the search box.
+    dtype : {"float32", "float64"}
+        Working precision. Sums of squares, which lose digits in differences, are always taken in double precision.
+    """
+
+    def __init__(self, provider: FourierProvider, fft_shape: tuple[int, ...], box: tuple[int, ...], dtype: str) -> None:
+        self.box = box
+        self.dtype = np.dtype(dtype)
+        self.valid_shape = tuple(f - b + 1 for f, b in zip(fft_shape, box, strict=True))
+        self._valid = tuple(slice(0, n) for n in self.valid_shape)
+        self._transforms = {
+            "working": provider.transform(fft_shape, dtype),
+            "double": provider.transform(fft_shape, "float64"),
+        }
+
+    def target_spectrum(self, values: Array, precision: Precision = "working") -> Array:
+        """Return the spectrum of a tile; tiles smaller than the transform are zero-padded at the end."""
+        return self._transforms[precision].forward(values)
+
+    def template_spectrum(self, values: Array, precision: Precision = "working") -> Array:
+        """Return the conjugate spectrum of an array in the search box."""
+        spectrum = self._transforms[precision].forward(values)
+        return np.conj(spectrum, out=spectrum)
+
+    def correlate(self, target: Array, template: Array, precision: Precision = "working") -> Array:
+        r"""Return :math:`\sum_u f(n + u)\, g(u)` for every position n of the box inside the tile.
+
+        The array is a view that the next correlation of the same precision overwrites.
+        """
+        return self._transforms[precision].inverse_of_product(target, template)[self._valid]

@@ -1,0 +1,202 @@
+"""Fourier transforms behind one small interface: SciPy's by default, FFTW when pyFFTW is installed.
+
+A provider makes one *transform* per (shape, precision). A transform zero-pads what it is given to its shape, so that
+a rotated template and a tile share it. Spectra are scaled by 1/sqrt(size), so that the unscaled inverse of a product
+of two of them is their convolution. FFTW chooses its algorithms by timing them; to give the same bytes in every
+process the choice is made once, exported as *wisdom*, kept with the plan of the run and imported everywhere else.
+"""
+
+import base64
+import importlib.util
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.fft
+from numpy.typing import DTypeLike, NDArray
+
+from scorefold.errors import InputError
+
+Array = NDArray[Any]
+
+
+class Transform(Protocol):
+    """A real Fourier transform of one shape and precision."""
+
+    shape: tuple[int, ...]
+
+    def forward(self, array: Array) -> Array:
+        """Return the half spectrum of `array`, zero-padded at the end of each axis to `shape`, over sqrt(size)."""
+        ...
+
+    def inverse_of_product(self, first: Array, second: Array) -> Array:
+        """Return the inverse transform of ``first * second``; the array is overwritten by the next call."""
+        ...
+
+
+class FourierProvider(Protocol):
+    """Where transforms come from."""
+
+    name: str
+
+    def transform(self, shape: tuple[int, ...], dtype: DTypeLike) -> Transform:
+        """Return the transform for real arrays of `shape` and `dtype` (float32 or float64)."""
+        ...
+
+    def learn(self, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str]) -> str:
+        """Choose algorithms for these transforms and return the choice as text, for `provider` elsewhere."""
+        ...
+
+
+class _ScipyTransform:
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.shape = shape
+        self._dtype = dtype
+        half = (*shape[:-1], shape[-1] // 2 + 1)
+        self._product = np.empty(half, np.result_type(dtype, np.complex64))
+
+    def forward(self, array: Array) -> Array:
+        spectrum: Array = scipy.fft.rfftn(
+            np.asarray(array, self._dtype), s=self.shape, norm="ortho", workers=1
+        )
+        return spectrum
+
+    def inverse_of_product(self, first: Array, second: Array) -> Array:
+        np.multiply(first, second, out=self._product)
+        values: Array = scipy.fft.irfftn(
+            self._product, s=self.shape, norm="forward", workers=1, overwrite_x=True
+        )
+        return values
+
+
+class ScipyProvider:
+    """Transforms by `scipy.fft` (pocketfft), one thread each."""
+
+    name = "scipy"
+
+    def __init__(self) -> None:
+        self._transforms: dict[tuple[tuple[int, ...], np.dtype[Any]], _ScipyTransform] = {}
+
+    def transform(self, shape: tuple[int, ...], dtype: DTypeLike) -> Transform:
+        """Return the transform for real arrays of `shape` and `dtype` (float32 or float64)."""
+        key = (tuple(shape), np.dtype(dtype))
+        if key not in self._transforms:
+            self._transforms[key] = _ScipyTransform(*key)
+        return self._transforms[key]
+
+    def learn(self, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str]) -> str:  # noqa: ARG002
+        """Return an empty text: SciPy's algorithms do not depend on timing."""
+        return ""
+
+
+class _FftwTransform:
+    def __init__(self, pyfftw: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *, wise: bool) -> None:
+        self.shape = shape
+        complex_dtype = np.result_type(dtype, np.complex64)
+        half = (*shape[:-1], shape[-1] // 2 + 1)
+        self._real = pyfftw.zeros_aligned(shape, dtype)
+        self._half = pyfftw.empty_aligned(half, complex_dtype)
+        axes = tuple(range(len(shape)))
+
+        def plan(source: Array, sink: Array, direction: str) -> Any:
+            options = {"axes": axes, "direction": direction, "threads": 1}
+            if wise:
+                try:
+                    return pyfftw.FFTW(source, sink, flags=("FFTW_MEASURE", "FFTW_WISDOM_ONLY"), **options)
+                except RuntimeError:  # no wisdom for this shape: choose without timing, hence reproducibly
+                    return pyfftw.FFTW(source, sink, flags=("FFTW_ESTIMATE",), **options)
+            return pyfftw.FFTW(source, sink, flags=("FFTW_MEASURE",), **options)
+
+        self._forward = plan(self._real, self._half, "FFTW_FORWARD")
+        self._inverse = plan(self._half, self._real, "FFTW_BACKWARD")
+        self._scale = dtype.type(1.0 / np.sqrt(np.prod(shape)))
+
+    def forward(self, array: Array) -> Array:
+        self._real[...] = 0
+        self._real[tuple(slice(0, n) for n in array.shape)] = array
+        self._forward.execute()
+        spectrum: Array = self._half * self._scale
+        return spectrum
+
+    def inverse_of_product(self, first: Array, second: Array) -> Array:
+        np.multiply(first, second, out=self._half)
+        self._inverse.execute()
+        values: Array = self._real
+        return values
+
+
+class FftwProvider:
+    """Transforms by FFTW through pyFFTW (``pip install scorefold[fast]``), one thread each.
+
+    Parameters
+    ----------
+    wisdom : str
+        What `learn` returned; empty to choose every algorithm without timing.
+    """
+
+    name = "fftw"
+
+    def __init__(self, wisdom: str = "") -> None:
+        import pyfftw  # noqa: PLC0415 - an optional dependency
+
+        self._pyfftw = pyfftw
+        self._transforms: dict[tuple[tuple[int, ...], np.dtype[Any]], _FftwTransform] = {}
+        if wisdom:
+            pyfftw.import_wisdom(tuple(base64.b64decode(part) for part in wisdom.split(",")))
+
+    def transform(self, shape: tuple[int, ...], dtype: DTypeLike) -> Transform:
+        """Return the transform for real arrays of `shape` and `dtype` (float32 or float64)."""
+        key = (tuple(shape), np.dtype(dtype))
+        if key not in self._transforms:
+            self._transforms[key] = _FftwTransform(self._pyfftw, *key, wise=True)
+        return self._transforms[key]
+
+    def learn(self, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str]) -> str:
+        """Time FFTW's algorithms for these transforms and return the wisdom as text."""
+        for shape in shapes:
+            for dtype in dtypes:
+                _FftwTransform(self._pyfftw, tuple(shape), np.dtype(dtype), wise=False)
+        return ",".join(base64.b64encode(part).decode() for part in self._pyfftw.export_wisdom())
+
+
+def available_providers() -> tuple[str, ...]:
+    """Return the names of the Fourier providers that this installation has."""
+    return ("scipy", "fftw") if importlib.util.find_spec("pyfftw") else ("scipy",)
+
+
+def provider(name: str = "scipy", wisdom: str = "") -> FourierProvider:
+    """Return the Fourier provider called `name`.
+
+    Parameters
+    ----------
+    name : {"scipy", "fftw"}
+        Which library transforms.
+    wisdom : str
+        The text that the provider's `learn` returned, or empty.
+
+    Returns
+    -------
+    FourierProvider
+        The provider.
+
+    Raises
+    ------
+    InputError
+        If there is no such provider, or its library is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> transform = provider("scipy").transform((8, 8), "float32")
+    >>> spectrum = transform.forward(np.ones((3, 3)))
+    >>> delta = transform.forward(np.ones((1, 1)))
+    >>> float(transform.inverse_of_product(spectrum, delta).sum().round(5))
+    9.0
+    """
+    if name == "scipy":
+        return ScipyProvider()
+    if name == "fftw":
+        if "fftw" not in available_providers():
+            raise InputError('FFT provider "fftw": pyFFTW is not installed. Install scorefold[fast] or use --fft scipy.')
+        return FftwProvider(wisdom)
+    raise InputError(f'FFT provider "{name}": unknown. Use one of scipy, fftw.')

@@ -1,0 +1,262 @@
+"""The scores that scorefold brings: CC, LCC, NCC, CAM, FLC (arbitrary and rotation-invariant mask) and MCC.
+
+Notation: f target, g template, m template mask, N = Σ m, CC(f, g)[n] = Σ_u f(n + u) g(u). Local scores after
+Roseman (2003), Ultramicroscopy 94:225; masked normalised cross-correlation after Padfield (2012), IEEE TIP 21:2706.
+"""
+
+import math
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from scorefold.scoring.correlator import Correlator
+from scorefold.scoring.kernels import local_weights, masked_correlation
+from scorefold.scoring.score import Score, TargetTile, register_score
+from scorefold.scoring.template import RotatedTemplate, Template
+
+Array = NDArray[Any]
+Terms = tuple[Array, Array | None]
+
+MINIMUM_OVERLAP = 0.3
+"""MCC is 0 where less than this fraction of the template mask overlaps the target mask (Padfield's overlap ratio)."""
+
+
+class _Plain(NamedTuple):
+    """A correlation that needs nothing but one spectrum on each side."""
+
+    spectrum: Array
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+def _mean_and_std(values: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[float, float]:
+    total = weights.sum()
+    mean = float((values * weights).sum() / total)
+    return mean, math.sqrt(max(float(((values - mean) ** 2 * weights).sum() / total), 0.0))
+
+
+def _standardised(rotated: RotatedTemplate) -> NDArray[np.float64]:
+    """Return (g - mean)/std · m with the mean and standard deviation under the mask; zero for a constant template."""
+    mean, std = _mean_and_std(rotated.values, rotated.weights)
+    if std == 0:
+        return np.zeros_like(rotated.values)
+    result: NDArray[np.float64] = (rotated.values - mean) / std * rotated.weights
+    return result
+
+
+@register_score("CC")
+class CrossCorrelation(Score):
+    """Raw cross-correlation CC(f, g·m), in units of target × template."""
+
+    def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> _Plain:  # noqa: ARG002, D102
+        return _Plain(correlator.target_spectrum(tile.values), tile.std, tile.mean)
+
+    def prepare_rotation(self, rotated: RotatedTemplate, correlator: Correlator) -> _Plain:  # noqa: D102
+        masked = rotated.values * rotated.weights
+        return _Plain(correlator.template_spectrum(masked), offset=float(masked.sum()))
+
+    def terms(self, tile: _Plain, rotation: _Plain, correlator: Correlator) -> Terms:  # noqa: D102
+        correlation = correlator.correlate(tile.spectrum, rotation.spectrum)
+        # The target was standardised as (f - mean)/std; undo it: CC(f, g) = std·CC(f', g) + mean·Σg.
+        correlation *= correlator.dtype.type(tile.scale)
+        correlation += correlator.dtype.type(tile.offset * rotation.offset)
+        return correlation, None
+
+
+@register_score("LCC")
+class LaplaceCrossCorrelation(CrossCorrelation):
+    """Cross-correlation of the Laplacians of target and template: raw, but blind to slow changes of brightness."""
+
+    margin: ClassVar[int] = 1
+
+    def template_values(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the Laplacian of the template (mirrored at its edges)."""
+        result: NDArray[np.float64] = ndimage.laplace(values)
+        return result
+
+    def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> _Plain:  # noqa: ARG002, D102
+        inner = tuple(slice(self.margin, -self.margin) for _ in range(tile.values.ndim))
+        return _Plain(correlator.target_spectrum(ndimage.laplace(tile.values)[inner]), tile.std)
+
+
+@register_score("NCC")
+class NormalisedCrossCorrelation(Score):
+    """Globally standardised target with the template standardised under its mask, scaled to unit variance.
+
+    score = CC((f - mean f)/std f, g') / sqrt(Σ g'²), whose variance is 1 on white noise.
+    """
+
+    def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> _Plain:  # noqa: ARG002, D102
+        return _Plain(correlator.target_spectrum(tile.values))
+
+    def prepare_rotation(self, rotated: RotatedTemplate, correlator: Correlator) -> _Plain:  # noqa: D102
+        values = _standardised(rotated)
+        norm = math.sqrt(float((values**2).sum()))
+        return _Plain(correlator.template_spectrum(values / norm if norm else values))
+
+    def terms(self, tile: _Plain, rotation: _Plain, correlator: Correlator) -> Terms:  # noqa: D102
+        return correlator.correlate(tile.spectrum, rotation.spectrum), None
+
+
+class _Weighted(NamedTuple):
+    """A tile whose local standard deviation no rotation changes."""
+
+    spectrum: Array
+    weights: Array
+
+
+@register_score("FLCSphericalMask")
+class FastLocalCorrelationSphericalMask(Score):
+    """Fast local correlation with a rotation-invariant mask: the local standard deviation is computed once a tile.
+
+    score = CC(f, g') / (N · sqrt(CC(f², m)/N - (CC(f, m)/N)²)), g' = (R g - mean)/std · m under the mask m. Windows
+    without variance score 0.
+    """
+
+    bounded: ClassVar[bool] = True
+    invariant_mask: ClassVar[bool] = True
+    spectra: ClassVar[tuple[str, ...]] = ("working",)
+    tile_weights: ClassVar[bool] = True
+
+    def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> _Weighted:  # noqa: D102
+        mask = template.fixed_mask
+        spectrum = correlator.template_spectrum(mask, "double")
+        first = correlator.correlate(correlator.target_spectrum(tile.values, "double"), spectrum, "double").copy()
+        second = correlator.correlate(correlator.target_spectrum(tile.values**2, "double"), spectrum, "double")
+        weights = np.empty(correlator.valid_shape, correlator.dtype)
+        local_weights(first, second, float(mask.sum()), weights)
+        return _Weighted(correlator.target_spectrum(tile.values), weights)
+
+    def prepare_rotation(self, rotated: RotatedTemplate, correlator: Correlator) -> Array:  # noqa: D102
+        return correlator.template_spectrum(_standardised(rotated))
+
+    def terms(self, tile: _Weighted, rotation: Array, correlator: Correlator) -> Terms:  # noqa: D102
+        return correlator.correlate(tile.spectrum, rotation), tile.weights
+
+
+@register_score("CAM")
+class CorrelationAfterMeanShift(FastLocalCorrelationSphericalMask):
+    """FLC with a rotation-invariant mask after target and template were standardised as wholes.
+
+    The target is standardised for every score; the template here. FLC does not change under either, so CAM equals
+    FLCSphericalMask up to rounding; it is kept because users of other packages look for it.
+    """
+
+    def template_values(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the template with mean 0 and standard deviation 1 over its box."""
+        result: NDArray[np.float64] = (values - values.mean()) / values.std()
+        return result
+
+
+class _LocalTile(NamedTuple):
+    spectrum: Array
+    first: Array
+    second: Array
+    weights: Array
+
+
+class _LocalRotation(NamedTuple):
+    template: Array
+    mask: Array
+    total: float
+
+
+@register_score("FLC")
+class FastLocalCorrelation(Score):
+    """Fast local correlation with any mask, which turns with the template.
+
+    score = CC(f, g') / (N · sqrt(CC(f², m)/N - (CC(f, m)/N)²)), g' = (R g - mean)/std · m with mean and standard
+    deviation under the rotated mask m. Windows without variance score 0. Without a mask and at the identity this is
+    the normalised cross-correlation coefficient of `skimage.feature.match_template`.
+    """
+
+    bounded: ClassVar[bool] = True
+    spectra: ClassVar[tuple[str, ...]] = ("working", "double", "double")
+    tile_weights: ClassVar[bool] = True
+
+    def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> _LocalTile:  # noqa: ARG002, D102
+        return _LocalTile(
+            correlator.target_spectrum(tile.values),
+            correlator.target_spectrum(tile.values, "double"),
+            correlator.target_spectrum(tile.values**2, "double"),
+            np.empty(correlator.valid_shape, correlator.dtype),
+        )
+
+    def prepare_rotation(self, rotated: RotatedTemplate, correlator: Correlator) -> _LocalRotation:  # noqa: D102
+        return _LocalRotation(
+            correlator.template_spectrum(_standardised(rotated)),
+            correlator.template_spectrum(rotated.weights, "double"),
+            float(rotated.weights.sum()),
+        )
+
+    def terms(self, tile: _LocalTile, rotation: _LocalRotation, correlator: Correlator) -> Terms:  # noqa: D102
+        first = correlator.correlate(tile.first, rotation.mask, "double").copy()
+        second = correlator.correlate(tile.second, rotation.mask, "double")
+        local_weights(first, second, rotation.total, tile.weights)
+        return correlator.correlate(tile.spectrum, rotation.template), tile.weights
+
+
+class _MaskedTile(NamedTuple):
+    mask: Array
+    values: Array
+    squares: Array
+
+
+class _MaskedRotation(NamedTuple):
+    mask: Array
+    values: Array
+    squares: Array
+    total: float
+
+
+@register_score("MCC")
+class MaskedCrossCorrelation(Score):
+    """Normalised cross-correlation of what lies under both the template mask and the target mask (Padfield 2012).
+
+    Means and standard deviations are taken over the overlap of the two masks at each position, so positions at the
+    border of the target are scored too. Where the overlap is less than 0.3 of the template mask the score is 0.
+    Scores are clipped to [-1, 1].
+    """
+
+    bounded: ClassVar[bool] = True
+    partial_overlap: ClassVar[bool] = True
+    spectra: ClassVar[tuple[str, ...]] = ("double", "double", "double")
+
+    def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> _MaskedTile:  # noqa: ARG002, D102
+        weights = np.ones_like(tile.values) if tile.weights is None else tile.weights
+        values = tile.values * weights
+        return _MaskedTile(
+            correlator.target_spectrum(weights, "double"),
+            correlator.target_spectrum(values, "double"),
+            correlator.target_spectrum(values * tile.values, "double"),
+        )
+
+    def prepare_rotation(self, rotated: RotatedTemplate, correlator: Correlator) -> _MaskedRotation:  # noqa: D102
+        mean, std = _mean_and_std(rotated.values, rotated.weights)
+        centred = (rotated.values - mean) / (std or 1.0)
+        values = centred * rotated.weights
+        return _MaskedRotation(
+            correlator.template_spectrum(rotated.weights, "double"),
+            correlator.template_spectrum(values, "double"),
+            correlator.template_spectrum(values * centred, "double"),
+            float(rotated.weights.sum()),
+        )
+
+    def terms(self, tile: _MaskedTile, rotation: _MaskedRotation, correlator: Correlator) -> Terms:  # noqa: D102
+        def correlate(first: Array, second: Array) -> Array:
+            return correlator.correlate(first, second, "double").copy()
+
+        scores = np.empty(correlator.valid_shape, correlator.dtype)
+        masked_correlation(
+            correlate(tile.mask, rotation.mask),
+            correlate(tile.values, rotation.mask),
+            correlate(tile.squares, rotation.mask),
+            correlate(tile.mask, rotation.values),
+            correlate(tile.mask, rotation.squares),
+            correlate(tile.values, rotation.values),
+            MINIMUM_OVERLAP * rotation.total,
+            scores,
+        )
+        return scores, None

@@ -1,0 +1,222 @@
+"""A template with its mask, rotated by interpolation inside the smallest box that holds every rotation of it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial import ConvexHull, QhullError
+
+from scorefold.errors import InputError
+from scorefold.scoring.masks import is_rotation_invariant
+
+NEGLIGIBLE_WEIGHT = 1e-4
+"""Mask weights below this are rounding errors of the interpolation and count as zero."""
+
+
+@dataclass(frozen=True)
+class RotatedTemplate:
+    """A template and its mask after one rotation.
+
+    Attributes
+    ----------
+    values, weights : ndarray of float64
+        The template and its mask in the search box; values where the weight is zero are zero.
+    support : tuple of (int, int)
+        Per axis the first and last index of the box with a weight above zero.
+    """
+
+    values: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    support: tuple[tuple[int, int], ...]
+
+
+class Template:
+    """What is searched for: an array, its mask, and how both are rotated.
+
+    Parameters
+    ----------
+    values : ndarray
+        The template, (y, x) or (z, y, x).
+    mask : ndarray
+        Weights in [0, 1] of the same shape.
+    rotations : ndarray, shape (n, d, d)
+        The rotation set of the job; only its extent matters here (it decides the search box).
+    order : {1, 3}
+        Interpolation of the template: linear or cubic B-spline. Masks are always interpolated linearly, which keeps
+        their weights within [0, 1].
+
+    Attributes
+    ----------
+    box : tuple of int
+        Shape of the *search box*: the smallest with the template's centre in its middle that holds the mask at every
+        rotation of the set.
+    invariant : bool
+        Whether the mask looks the same at every rotation of the set.
+    reach : tuple of (int, int)
+        Per axis how many positions at the beginning and at the end of any target no rotation can score, because the
+        mask would stick out.
+
+    Raises
+    ------
+    InputError
+        When the template is constant under its mask, contains values that are not finite, or `order` is neither 1 nor 3.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ramp = np.arange(15.0).reshape(3, 5)
+    >>> quarter = np.array([[0.0, -1.0], [1.0, 0.0]])  # 90 degrees counter-clockwise on screen
+    >>> template = Template(ramp, np.ones((3, 5)), np.stack([np.eye(2), quarter]), order=1)
+    >>> template.box
+    (5, 5)
+    >>> np.allclose(template.rotated(quarter).values[:, 1:-1], np.rot90(ramp))
+    True
+    """
+
+    def __init__(
+        self, values: NDArray[Any], mask: NDArray[Any], rotations: NDArray[np.float64], *, order: int = 3
+    ) -> None:
+        if order not in (1, 3):
+            raise InputError(f"interpolation order {order}: use 1 (linear) or 3 (cubic).")
+        self.values = np.asarray(values, np.float64)
+        self.mask = np.asarray(mask, np.float64)
+        if not np.isfinite(self.values).all():
+            raise InputError("template: it contains NaN or infinity. Replace them, or mask them out and set them to 0.")
+        inside = self.values[self.mask > 0]
+        if inside.size < 2 or np.ptp(inside) <= 1e-12 * np.abs(inside).max():
+            raise InputError("template: constant under its mask, so nothing can be told apart. Use another template.")
+        self.order = order
+        self.invariant = is_rotation_invariant(self.mask) or (
+            len(rotations) == 1 and _is_identity(rotations[0])
+        )
+        self.box = _search_box(self.mask, rotations, invariant=self.invariant)
+        self.reach = _reach(self.mask, rotations, self.box, invariant=self.invariant)
+        self._coefficients = self._spline(self.values)
+        self._fixed_mask = _centred(self.mask, self.box) if self.invariant else None
+
+    def _spline(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        if self.order == 1:
+            return values
+        coefficients: NDArray[np.float64] = ndimage.spline_filter(values, order=self.order, mode="mirror")
+        return coefficients
+
+    @property
+    def fixed_mask(self) -> NDArray[np.float64]:
+        """The rotation-invariant mask in the search box.
+
+        Raises
+        ------
+        InputError
+            If the mask changes under rotation.
+        """
+        if self._fixed_mask is None:
+            raise InputError("mask: it changes when it is rotated; this score needs a rotation-invariant one.")
+        return self._fixed_mask
+
+    def rotated(self, rotation: NDArray[np.float64]) -> RotatedTemplate:
+        """Return the template and mask turned by the active rotation matrix, in the search box."""
+        weights = self._fixed_mask
+        if weights is None:
+            weights = self._resample(self.mask, rotation, order=1, mode="grid-constant")
+            weights[weights < NEGLIGIBLE_WEIGHT] = 0.0
+        values = self._resample(self._coefficients, rotation, order=self.order, mode="mirror")
+        values[weights == 0] = 0.0
+        return RotatedTemplate(values, weights, _support(weights))
+
+    def _resample(
+        self, source: NDArray[np.float64], rotation: NDArray[np.float64], *, order: int, mode: str
+    ) -> NDArray[np.float64]:
+        centre = (np.array(source.shape) - 1) / 2
+        box_centre = (np.array(self.box) - 1) / 2
+        if _is_identity(rotation):
+            # Whole-voxel shifts: evaluate without rounding in the coordinates.
+            offset = np.rint(centre - box_centre)
+            result: NDArray[np.float64] = ndimage.affine_transform(
+                source, np.ones(source.ndim), offset, self.box, order=order, mode=mode, prefilter=False
+            )
+            return result
+        inverse = rotation.T
+        result = ndimage.affine_transform(
+            source, inverse, centre - inverse @ box_centre, self.box, order=order, mode=mode, prefilter=False
+        )
+        return result
+
+
+def _is_identity(rotation: NDArray[np.float64]) -> bool:
+    return bool(np.abs(rotation - np.eye(len(rotation))).max() < 1e-12)
+
+
+def _support(weights: NDArray[np.float64]) -> tuple[tuple[int, int], ...]:
+    bounds = []
+    for axis in range(weights.ndim):
+        others = tuple(a for a in range(weights.ndim) if a != axis)
+        indices = np.flatnonzero(weights.any(axis=others))
+        bounds.append((int(indices[0]), int(indices[-1])) if indices.size else (0, weights.shape[axis] - 1))
+    return tuple(bounds)
+
+
+def _search_box(
+    mask: NDArray[np.float64], rotations: NDArray[np.float64], *, invariant: bool
+) -> tuple[int, ...]:
+    centre = (np.array(mask.shape) - 1) / 2
+    support = np.argwhere(mask > 0) - centre
+    half_extent = np.abs(support).max(axis=0)
+    if invariant:
+        needed = half_extent
+    else:
+        radius = float(np.sqrt((support**2).sum(axis=1).max()))
+        magnitude = np.abs(rotations)
+        extents = np.minimum(magnitude @ half_extent, radius)
+        # Interpolation spreads a mask by up to one voxel, except when axes map onto axes.
+        on_axes = (np.abs(magnitude - np.rint(magnitude)) < 1e-9).all(axis=(1, 2))
+        needed = (extents + np.where(on_axes, 0.0, 1.0)[:, None]).max(axis=0)
+    box = []
+    for length, half in zip(mask.shape, needed, strict=True):
+        size = int(np.ceil(2 * half + 1 - 1e-9))
+        box.append(size + (size - length) % 2)  # equal parity keeps the centre on the same half voxel
+    return tuple(box)
+
+
+def _reach(
+    mask: NDArray[np.float64], rotations: NDArray[np.float64], box: tuple[int, ...], *, invariant: bool
+) -> tuple[tuple[int, int], ...]:
+    support = np.argwhere(mask > 0) - (np.array(mask.shape) - 1) / 2
+    if invariant:
+        lowest, highest, spread = -support.min(axis=0), support.max(axis=0), 0.0
+    else:
+        corners = _hull(support)
+        below, above = np.full(mask.ndim, np.inf), np.full(mask.ndim, np.inf)
+        for start in range(0, len(rotations), 1024):  # bounds the memory for large sets
+            turned = np.einsum("rij,kj->rki", rotations[start : start + 1024], corners)
+            below = np.minimum(below, (-turned.min(axis=1)).min(axis=0))
+            above = np.minimum(above, turned.max(axis=1).min(axis=0))
+        # The interpolated mask may end up to two voxels short of its geometric extent.
+        lowest, highest, spread = below, above, 2.0
+    reach = []
+    for size, low, high in zip(box, lowest, highest, strict=True):
+        half = ((size - 1) % 2) / 2
+        reach.append((max(0, int(np.ceil(low - half - spread - 1e-9))), max(0, int(np.ceil(high + half - spread - 1e-9)))))
+    return tuple(reach)
+
+
+def _hull(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the corners of the convex hull, or all points where these have no volume."""
+    try:
+        corners: NDArray[np.float64] = points[ConvexHull(points).vertices]
+    except QhullError:
+        return points
+    return corners
+
+
+def _centred(array: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Crop or zero-pad `array` about its centre; both shapes have the same parity per axis."""
+    result = np.zeros(shape)
+    source, sink = [], []
+    for have, want in zip(array.shape, shape, strict=True):
+        shift = (want - have) // 2
+        source.append(slice(max(-shift, 0), max(-shift, 0) + min(have, want)))
+        sink.append(slice(max(shift, 0), max(shift, 0) + min(have, want)))
+    result[tuple(sink)] = array[tuple(source)]
+    return result

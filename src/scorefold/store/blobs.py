@@ -1,0 +1,103 @@
+"""Small named byte strings beside the arrays of a Zarr store, read and written synchronously.
+
+Zarr's `Store` is asynchronous. Commit records and tables need no array, so they go through the store's own methods, on
+one event loop in a daemon thread of this process; no lock is held while a store works.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from zarr.abc.store import Store
+from zarr.buffer import default_buffer_prototype
+from zarr.storage import LocalStore
+
+from scorefold.errors import StoreError
+
+_Result = TypeVar("_Result")
+
+
+@cache
+def _event_loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="scorefold-store", daemon=True).start()
+    return loop
+
+
+def _wait(work: Coroutine[Any, Any, _Result]) -> _Result:
+    return asyncio.run_coroutine_threadsafe(work, _event_loop()).result()
+
+
+async def _collect(keys: AsyncIterator[str]) -> list[str]:
+    return [key async for key in keys]
+
+
+def open_zarr_store(location: str) -> Store:
+    """Return the Zarr store at a directory or URL.
+
+    Parameters
+    ----------
+    location : str
+        A directory, or a URL that obstore understands (``s3://bucket/prefix``; needs ``scorefold[s3]``, and takes
+        credentials from the environment).
+
+    Raises
+    ------
+    StoreError
+        If the location is a URL and obstore is not installed.
+    """
+    if "://" not in location:
+        return LocalStore(Path(location))
+    try:
+        from obstore.store import from_url  # noqa: PLC0415 - an optional dependency
+        from zarr.storage import ObjectStore  # noqa: PLC0415
+    except ImportError:
+        raise StoreError(f'store "{location}": URLs need obstore. Install scorefold[s3] or give a directory.') from None
+    store: Store = ObjectStore(from_url(location))
+    return store
+
+
+class Blobs:
+    """Bytes by name in a Zarr store; a write replaces the old bytes as a whole or not at all.
+
+    Parameters
+    ----------
+    store : zarr.abc.store.Store
+        Where the bytes are.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write `data` under `name`."""
+        buffer = default_buffer_prototype().buffer.from_bytes(data)
+        _wait(self._store.set(name, buffer))
+
+    def get(self, name: str) -> bytes | None:
+        """Return the bytes under `name`, or None."""
+        buffer = _wait(self._store.get(name, default_buffer_prototype()))
+        return None if buffer is None else buffer.to_bytes()
+
+    def delete(self, name: str) -> None:
+        """Forget `name`; nothing happens if there is none."""
+        _wait(self._store.delete(name))
+
+    def delete_below(self, prefix: str) -> None:
+        """Forget every name below `prefix` (a folder)."""
+        _wait(self._store.delete_dir(prefix))
+
+    def names(self, prefix: str) -> list[str]:
+        """Return all names below `prefix` (a folder), sorted."""
+        return sorted(_wait(_collect(self._store.list_prefix(prefix.rstrip("/") + "/"))))
+
+    def children(self, prefix: str) -> list[str]:
+        """Return the names directly below `prefix`, without it, sorted."""
+        return sorted(name.rstrip("/") for name in _wait(_collect(self._store.list_dir(prefix))))
+
+    def size(self, prefix: str) -> int:
+        """Return the number of bytes below `prefix`."""
+        return _wait(self._store.getsize_prefix(prefix))

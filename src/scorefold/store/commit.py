@@ -1,0 +1,119 @@
+"""Commit records: the only evidence that something was computed, naming what exactly and the digest of its bytes."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scorefold.analyzer import Coverage
+from scorefold.errors import StoreError
+
+COMMIT_FORMAT = 1
+
+
+def digest(array: NDArray[Any]) -> str:
+    """Return the SHA-256 of an array's bytes in C order, as hexadecimal text.
+
+    Examples
+    --------
+    >>> digest(np.zeros(2, np.uint8))[:8]
+    '96a296d2'
+    """
+    return hashlib.sha256(np.ascontiguousarray(array).data if array.size else b"").hexdigest()
+
+
+@dataclass(frozen=True)
+class ArrayRecord:
+    """Digest, dtype and shape of one array that a commit vouches for."""
+
+    digest: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, array: NDArray[Any]) -> Self:
+        """Describe `array`."""
+        return cls(digest(array), array.dtype.str, tuple(array.shape))
+
+    def disagreement(self, array: NDArray[Any]) -> str | None:
+        """Return in words how `array` differs from this record, or None."""
+        if array.dtype.str != self.dtype or tuple(array.shape) != self.shape:
+            return f"is {array.dtype.str}{list(array.shape)}, committed was {self.dtype}{list(self.shape)}"
+        found = digest(array)
+        return None if found == self.digest else f"has digest {found[:12]}, committed was {self.digest[:12]}"
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The record that makes a piece of work count, written after all of its bytes.
+
+    Attributes
+    ----------
+    key : str
+        What was computed (a node of the plan).
+    fingerprint : str
+        Of the job it was computed for.
+    attempt : str
+        Names the attempt whose arrays count; others are leftovers.
+    arrays : mapping of str to ArrayRecord
+        What was written.
+    coverage : Coverage or None
+        What the state has folded, for partials.
+    summary : mapping
+        Small JSON values that later stages need (counts, moments, failures by target, seconds).
+    """
+
+    key: str
+    fingerprint: str
+    attempt: str
+    arrays: Mapping[str, ArrayRecord] = field(default_factory=dict)
+    coverage: Coverage | None = None
+    summary: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_bytes(self) -> bytes:
+        """Return the record as JSON that carries its own digest."""
+        body = {
+            "format": COMMIT_FORMAT,
+            "key": self.key,
+            "fingerprint": self.fingerprint,
+            "attempt": self.attempt,
+            "arrays": {name: asdict(record) for name, record in sorted(self.arrays.items())},
+            "coverage": None if self.coverage is None else self.coverage.to_json(),
+            "summary": dict(self.summary),
+        }
+        text = json.dumps(body, sort_keys=True)
+        return json.dumps({"body": body, "sha256": hashlib.sha256(text.encode()).hexdigest()}, sort_keys=True).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Read a record.
+
+        Raises
+        ------
+        StoreError
+            If the bytes are not a whole, undamaged record.
+        """
+        try:
+            outer = json.loads(data)
+            body = outer["body"]
+            if hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest() != outer["sha256"]:
+                raise StoreError("commit record: its digest disagrees with its content")
+            if body["format"] != COMMIT_FORMAT:
+                raise StoreError(f"commit record: format {body['format']}, this version reads {COMMIT_FORMAT}")
+            return cls(
+                key=body["key"],
+                fingerprint=body["fingerprint"],
+                attempt=body["attempt"],
+                arrays={
+                    name: ArrayRecord(record["digest"], record["dtype"], tuple(record["shape"]))
+                    for name, record in body["arrays"].items()
+                },
+                coverage=None if body["coverage"] is None else Coverage.from_json(body["coverage"]),
+                summary=body["summary"],
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(f"commit record: not readable ({error})") from None

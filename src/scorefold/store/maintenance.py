@@ -1,0 +1,80 @@
+"""Verifying a whole run, and collecting what a finished one no longer needs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from scorefold.errors import DamagedPartialError
+from scorefold.store.results import ResultMaps
+from scorefold.store.run_store import RunStore
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found.
+
+    Attributes
+    ----------
+    checked : int
+        Number of records whose bytes were read and compared.
+    damaged : dict of str to str
+        Key and reason of every record that cannot be trusted.
+    """
+
+    checked: int
+    damaged: dict[str, str] = field(default_factory=dict)
+
+
+def verify(run: RunStore) -> Verification:
+    """Read back everything that a commit record vouches for, and compare.
+
+    Parameters
+    ----------
+    run : RunStore
+        The run; it is not changed.
+    """
+    checked = 0
+    damaged = {}
+    for key in sorted(run.committed()):
+        try:
+            _, record = run.read_partial(key)
+            for tile in record.summary.get("tiles", ()):
+                ResultMaps(run, tile["target"]).check_tile(
+                    key, tuple(tile["start"]), tuple(tile["shape"]), tile["digests"]
+                )
+            checked += 1
+        except DamagedPartialError as error:
+            damaged[key] = error.reason
+    return Verification(checked, damaged)
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What `collect_garbage` removed: records and bytes."""
+
+    records: int
+    bytes: int
+
+
+def collect_garbage(run: RunStore, needed: Iterable[str]) -> Collected:
+    """Remove the partials that no later work needs, and what interrupted attempts left behind.
+
+    Parameters
+    ----------
+    run : RunStore
+        The run. No driver may be at work on it.
+    needed : iterable of str
+        Keys whose records and arrays stay.
+    """
+    before = run.blobs.size("")
+    keep = set(needed)
+    unneeded = (run.committed() | run.checkpoints()) - keep
+    run.forget(unneeded)
+    for key in set(run.blobs.children("states")) & keep:
+        record = run.read_commit(key)
+        for attempt in run.blobs.children(f"states/{key}"):
+            if record is not None and record.attempt != attempt:
+                run.forget_attempt(key, attempt)
+    for name in run.blobs.names(""):
+        if name.endswith(".partial"):
+            run.blobs.delete(name)
+    return Collected(len(unneeded), before - run.blobs.size(""))

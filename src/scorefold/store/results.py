@@ -1,0 +1,152 @@
+"""The result maps of one target: best scores and rotation ids, written tile by tile, with coarser levels for viewers."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
+from zarr.errors import ContainsArrayError, ContainsGroupError
+
+from scorefold.errors import DamagedPartialError
+from scorefold.store.commit import digest
+from scorefold.store.run_store import RunStore
+
+Array = NDArray[Any]
+
+SMALLEST_LEVEL = 512
+"""Coarser levels are made until the longest axis is at most this long."""
+
+NO_ROTATION = -1
+
+
+def level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Return the shapes of the levels of a pyramid that halves every axis.
+
+    Examples
+    --------
+    >>> level_shapes((1500, 400))
+    [(1500, 400), (750, 200), (375, 100)]
+    """
+    shapes = [tuple(shape)]
+    while max(shapes[-1]) > SMALLEST_LEVEL:
+        shapes.append(tuple((n + 1) // 2 for n in shapes[-1]))
+    return shapes
+
+
+class ResultMaps:
+    """``results/<target>/scores`` and ``results/<target>/rotations``, each an OME-Zarr image with levels 0, 1, ….
+
+    A tile is written as whole chunks, so that no two tasks write one chunk.
+
+    Parameters
+    ----------
+    run : RunStore
+        The run.
+    target : str
+        The target's name.
+    """
+
+    def __init__(self, run: RunStore, target: str) -> None:
+        self._run = run
+        self.path = f"results/{target}"
+
+    def create(
+        self, shape: tuple[int, ...], chunks: tuple[int, ...], attributes: Mapping[str, Mapping[str, Any]], fill: float
+    ) -> None:
+        """Create both maps unless they are there; `attributes` holds those of the groups "scores" and "rotations"."""
+        store = self._run.zarr_store
+        for name, dtype, fill_value in (("scores", "float32", fill), ("rotations", "int32", NO_ROTATION)):
+            group = f"{self.path}/{name}"
+            try:
+                zarr.create_group(store, path=group, zarr_format=3, attributes=dict(attributes[name]))
+            except ContainsGroupError:
+                pass
+            for level, level_shape in enumerate(level_shapes(shape)):
+                try:
+                    zarr.create_array(
+                        store,
+                        name=f"{group}/{level}",
+                        shape=level_shape,
+                        chunks=tuple(min(c, n) for c, n in zip(chunks, level_shape, strict=True)),
+                        dtype=dtype,
+                        fill_value=fill_value,
+                        filters=None,
+                        serializer=BytesCodec(),
+                        # Float scores hardly compress; rotation ids do.
+                        compressors=[Crc32cCodec()] if name == "scores" else [ZstdCodec(level=1), Crc32cCodec()],
+                        dimension_names=("z", "y", "x")[-len(shape) :],
+                        config={"write_empty_chunks": True},
+                    )
+                except ContainsArrayError:
+                    pass
+
+    def level(self, name: str, level: int = 0) -> "zarr.Array[Any]":
+        """Return the Zarr array of "scores" or "rotations" at a level."""
+        return cast("zarr.Array[Any]", zarr.open_array(self._run.zarr_store, path=f"{self.path}/{name}/{level}", mode="r+"))
+
+    @property
+    def level_count(self) -> int:
+        """Number of levels."""
+        return len(level_shapes(self.level("scores").shape))
+
+    def write_tile(self, start: tuple[int, ...], scores: Array, rotations: Array) -> dict[str, str]:
+        """Write one tile of both maps; return the digests that its record is to carry."""
+        region = tuple(slice(a, a + n) for a, n in zip(start, scores.shape, strict=True))
+        digests = {}
+        for name, values in (("scores", scores.astype("<f4")), ("rotations", rotations.astype("<i4"))):
+            self.level(name)[region] = values
+            digests[name] = digest(values)
+        return digests
+
+    def check_tile(self, key: str, start: tuple[int, ...], shape: tuple[int, ...], digests: Mapping[str, str]) -> None:
+        """Compare one tile with its record.
+
+        Raises
+        ------
+        DamagedPartialError
+            If it differs or cannot be read; it names `key`, the work that wrote the tile.
+        """
+        region = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
+        for name, expected in digests.items():
+            try:
+                found = digest(np.asarray(self.level(name)[region]))
+            except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
+                raise DamagedPartialError(key, f"{self.path}/{name} cannot be read ({error})") from error
+            if found != expected:
+                raise DamagedPartialError(key, f"{self.path}/{name} at {list(start)} differs from its record")
+
+    def build_levels(self) -> None:
+        """Fill the coarser levels: of each 2×2(×2) block the best score, and the rotation that reached it."""
+        for level in range(1, self.level_count):
+            fine_scores, fine_rotations = self.level("scores", level - 1), self.level("rotations", level - 1)
+            scores, rotations = self.level("scores", level), self.level("rotations", level)
+            for region in _chunk_regions(scores.shape, scores.chunks):
+                source = tuple(
+                    slice(2 * r.start, min(2 * r.stop, n)) for r, n in zip(region, fine_scores.shape, strict=True)
+                )
+                pooled = _pool(np.asarray(fine_scores[source]), np.asarray(fine_rotations[source]))
+                scores[region], rotations[region] = pooled
+
+
+def _chunk_regions(shape: tuple[int, ...], chunks: tuple[int, ...]) -> list[tuple[slice, ...]]:
+    counts = [range(0, n, c) for n, c in zip(shape, chunks, strict=True)]
+    grids = np.stack(np.meshgrid(*[list(c) for c in counts], indexing="ij"), axis=-1).reshape(-1, len(shape))
+    return [
+        tuple(slice(int(a), min(int(a) + c, n)) for a, c, n in zip(start, chunks, shape, strict=True)) for start in grids
+    ]
+
+
+def _pool(scores: Array, rotations: Array) -> tuple[Array, Array]:
+    ndim = scores.ndim
+    padding = [(0, n % 2) for n in scores.shape]
+    scores = np.pad(scores, padding, constant_values=-np.inf)
+    rotations = np.pad(rotations, padding, constant_values=NO_ROTATION)
+    split = [size for n in scores.shape for size in (n // 2, 2)]
+    order = [*range(0, 2 * ndim, 2), *range(1, 2 * ndim, 2)]
+    half = tuple(n // 2 for n in scores.shape)
+    blocks = scores.reshape(split).transpose(order).reshape(*half, -1)
+    ids = rotations.reshape(split).transpose(order).reshape(*half, -1)
+    best = blocks.argmax(axis=-1)[..., None]
+    return np.take_along_axis(blocks, best, -1)[..., 0], np.take_along_axis(ids, best, -1)[..., 0]

@@ -1,0 +1,264 @@
+"""One run's store: creating, opening, and the partials and commit records in it."""
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BytesCodec, Crc32cCodec
+
+from scorefold.analyzer import Coverage
+from scorefold.errors import DamagedPartialError, InputError, StoreError
+from scorefold.store.blobs import Blobs, open_zarr_store
+from scorefold.store.commit import ArrayRecord, Commit
+
+Array = NDArray[Any]
+
+STORE_FORMAT = 1
+"""Layout version of the store; a store of another one is refused rather than misread."""
+
+
+class RunStore:
+    """The Zarr v3 group of one run.
+
+    Opened by location, so that a task needs nothing but text to reach it. Everything read back is verified.
+
+    Parameters
+    ----------
+    location : str
+        Directory or URL.
+
+    Raises
+    ------
+    StoreError
+        If there is no run at the location, or it was written in another layout.
+    """
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        self.zarr_store = open_zarr_store(location)
+        self.blobs = Blobs(self.zarr_store)
+        try:
+            self.group = zarr.open_group(self.zarr_store, mode="r+", zarr_format=3)
+            attributes = dict(self.group.attrs)["scorefold"]
+            layout, self.fingerprint = attributes["format"], attributes["fingerprint"]
+        except (FileNotFoundError, KeyError, ValueError, TypeError):
+            raise StoreError(f'run "{location}": no scorefold run is stored there. Check the path.') from None
+        except OSError as error:
+            raise StoreError(f'run "{location}": {error.strerror or error}.') from None
+        if layout != STORE_FORMAT:
+            raise StoreError(
+                f'run "{location}": store format {layout}, this version reads {STORE_FORMAT}. '
+                "Use the version of scorefold that wrote it."
+            )
+        self.attributes: dict[str, Any] = attributes
+
+    @classmethod
+    def exists(cls, location: str) -> bool:
+        """Tell whether a run is stored at `location`."""
+        try:
+            return "scorefold" in zarr.open_group(open_zarr_store(location), mode="r", zarr_format=3).attrs
+        except (FileNotFoundError, ValueError, OSError):
+            return False
+
+    @classmethod
+    def create(cls, location: str, attributes: Mapping[str, Any]) -> Self:
+        """Make a new, empty run.
+
+        Parameters
+        ----------
+        location : str
+            Directory or URL; it must not hold anything yet.
+        attributes : mapping
+            JSON values: at least ``fingerprint``; the job, the plan and versions.
+
+        Raises
+        ------
+        InputError
+            If something is there already, or nothing can be written there.
+        """
+        store = open_zarr_store(location)
+        blobs = Blobs(store)
+        try:
+            if blobs.children(""):
+                raise InputError(f'output "{location}": something is there already. Give a new --out, or resume it.')
+            zarr.create_group(
+                store, zarr_format=3, attributes={"scorefold": {"format": STORE_FORMAT, **attributes}}
+            )
+        except OSError as error:
+            raise InputError(f'output "{location}": cannot be written ({error.strerror or error}).') from None
+        return cls(location)
+
+    def update_attributes(self, **changes: Any) -> None:
+        """Replace some of the run's attributes; the fingerprint cannot change."""
+        if changes.get("fingerprint", self.fingerprint) != self.fingerprint:
+            raise StoreError(f'run "{self.location}": the fingerprint of a run never changes')
+        self.attributes = {**self.attributes, **changes}
+        self.group.attrs["scorefold"] = self.attributes
+
+    # Arrays that a run is given once: template, mask, rotations, targets from memory.
+
+    def write_array(self, name: str, array: Array) -> None:
+        """Write an input array as one chunk, replacing what is there."""
+        self._write(name, array)
+
+    def read_array(self, name: str) -> Array:
+        """Return an input array.
+
+        Raises
+        ------
+        StoreError
+            If it is missing or damaged.
+        """
+        try:
+            return np.asarray(zarr.open_array(self.zarr_store, path=name, mode="r")[...])
+        except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
+            raise StoreError(f'run "{self.location}": array {name!r} cannot be read ({error}).') from error
+
+    def _write(self, name: str, array: Array) -> None:
+        zarr.create_array(
+            self.zarr_store,
+            name=name,
+            data=np.ascontiguousarray(array),
+            chunks=tuple(max(n, 1) for n in array.shape),
+            filters=None,
+            serializer=BytesCodec(),
+            compressors=[Crc32cCodec()],
+            config={"write_empty_chunks": True},
+            overwrite=True,
+        )
+
+    # Partials and commits.
+
+    def commit(
+        self,
+        key: str,
+        *,
+        arrays: Mapping[str, Array] | None = None,
+        coverage: Coverage | None = None,
+        summary: Mapping[str, Any] | None = None,
+        checkpoint: bool = False,
+    ) -> Commit:
+        """Write arrays under a fresh attempt, then the record that makes them count.
+
+        Parameters
+        ----------
+        key : str
+            What was computed.
+        arrays : mapping of str to ndarray, optional
+            The state, as plain arrays.
+        coverage : Coverage, optional
+            What the state has folded.
+        summary : mapping, optional
+            Small JSON values for later stages.
+        checkpoint : bool
+            Record an unfinished state; it is found by `read_checkpoint` alone.
+        """
+        attempt = uuid.uuid4().hex
+        arrays = arrays or {}
+        for name, array in arrays.items():
+            self._write(_state_path(key, attempt, name), array)
+        record = Commit(
+            key,
+            self.fingerprint,
+            attempt,
+            {name: ArrayRecord.of(array) for name, array in arrays.items()},
+            coverage,
+            summary or {},
+        )
+        self.blobs.put(_commit_name(key, checkpoint=checkpoint), record.to_bytes())
+        return record
+
+    def read_commit(self, key: str, *, checkpoint: bool = False) -> Commit | None:
+        """Return the record of `key`, or None if there is none.
+
+        Raises
+        ------
+        DamagedPartialError
+            If there is one that cannot be trusted.
+        """
+        data = self.blobs.get(_commit_name(key, checkpoint=checkpoint))
+        if data is None:
+            return None
+        try:
+            record = Commit.from_bytes(data)
+        except StoreError as error:
+            raise DamagedPartialError(key, str(error)) from None
+        if record.key != key or record.fingerprint != self.fingerprint:
+            raise DamagedPartialError(key, f"its commit record belongs to {record.key!r} of another place")
+        return record
+
+    def read_partial(self, key: str, *, checkpoint: bool = False) -> tuple[dict[str, Array], Commit]:
+        """Return the verified arrays of `key` and their record.
+
+        Raises
+        ------
+        DamagedPartialError
+            If there is no record, or arrays are missing or differ from it.
+        """
+        record = self.read_commit(key, checkpoint=checkpoint)
+        if record is None:
+            raise DamagedPartialError(key, "there is no commit record")
+        arrays = {}
+        for name, expected in record.arrays.items():
+            path = _state_path(key, record.attempt, name)
+            try:
+                array = np.asarray(zarr.open_array(self.zarr_store, path=path, mode="r")[...])
+            except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
+                raise DamagedPartialError(key, f"array {name!r} cannot be read ({error})") from error
+            problem = expected.disagreement(array)
+            if problem:
+                raise DamagedPartialError(key, f"array {name!r} {problem}")
+            arrays[name] = array
+        return arrays, record
+
+    def committed(self) -> set[str]:
+        """Return the keys that have a commit record (verified only when they are read)."""
+        return {_key_of(name) for name in self.blobs.names("commits") if name.endswith(".json")}
+
+    def checkpoints(self) -> set[str]:
+        """Return the keys that have a checkpoint record."""
+        return {_key_of(name) for name in self.blobs.names("checkpoints") if name.endswith(".json")}
+
+    def discard(self, key: str, reason: str) -> None:
+        """Take a record out of service: it moves to ``quarantine/`` with the reason, and the work is due again."""
+        for checkpoint in (False, True):
+            name = _commit_name(key, checkpoint=checkpoint)
+            data = self.blobs.get(name)
+            if data is not None:
+                note = {"key": key, "reason": reason, "record": data.decode(errors="replace")}
+                self.blobs.put(f"quarantine/{key}-{uuid.uuid4().hex}.json", json.dumps(note).encode())
+                self.blobs.delete(name)
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Delete records, then their arrays: no record is ever without its bytes."""
+        for key in keys:
+            self.blobs.delete(_commit_name(key, checkpoint=False))
+            self.blobs.delete(_commit_name(key, checkpoint=True))
+            self.blobs.delete_below(f"states/{key}")
+
+    def drop_checkpoint(self, key: str) -> None:
+        """Delete the checkpoint of work that is committed now."""
+        data = self.blobs.get(_commit_name(key, checkpoint=True))
+        if data is not None:
+            self.blobs.delete(_commit_name(key, checkpoint=True))
+            self.forget_attempt(key, Commit.from_bytes(data).attempt)
+
+    def forget_attempt(self, key: str, attempt: str) -> None:
+        """Delete the arrays of one attempt that no record names any more."""
+        self.blobs.delete_below(f"states/{key}/{attempt}")
+
+
+def _commit_name(key: str, *, checkpoint: bool) -> str:
+    return f"{'checkpoints' if checkpoint else 'commits'}/{key}.json"
+
+
+def _key_of(name: str) -> str:
+    return name.split("/", 1)[1].removesuffix(".json")
+
+
+def _state_path(key: str, attempt: str, name: str) -> str:
+    return f"states/{key}/{attempt}/{name}"
