@@ -1,14 +1,37 @@
 """Reading images and volumes, and writing tables, in the field's formats."""
 
+from scorefold.io.ome_zarr import ome_multiscales_metadata
+from scorefold.io.picks import (
+    PICK_COLUMNS_2D,
+    PICK_COLUMNS_3D,
+    empty_picks,
+    pick_columns,
+    pick_convention,
+    read_picks,
+    tabulate_picks,
+    write_picks,
+)
 from scorefold.io.reading import TargetReadError, read_array, read_region, read_target
+from scorefold.io.tables import read_table, write_table
 from scorefold.io.targets import TargetSource, UnreadableTarget, find_targets
 
 __all__ = [
+    "PICK_COLUMNS_2D",
+    "PICK_COLUMNS_3D",
     "TargetReadError",
     "TargetSource",
     "UnreadableTarget",
+    "empty_picks",
     "find_targets",
+    "ome_multiscales_metadata",
+    "pick_columns",
+    "pick_convention",
     "read_array",
+    "read_picks",
     "read_region",
+    "read_table",
     "read_target",
+    "tabulate_picks",
+    "write_picks",
+    "write_table",
 ]

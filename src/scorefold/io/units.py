@@ -91,8 +91,26 @@ def in_one_unit(sizes: Mapping[str, tuple[float, object]]) -> tuple[dict[str, fl
     if not known:
         return {}, None
     _, target = list(known.values())[-1]
-    # The ratio is rounded because powers of ten differ by exact powers of ten.
-    return {
-        axis: size if unit == target else size * float(f"{METRES[unit] / METRES[target]:.12g}")
-        for axis, (size, unit) in known.items()
-    }, target
+    return {axis: size * unit_ratio(unit, target) for axis, (size, unit) in known.items()}, target
+
+
+def unit_ratio(unit: str, other: str) -> float:
+    """Return how many `other` make one `unit`.
+
+    Parameters
+    ----------
+    unit, other : str
+        Canonical names of length units.
+
+    Returns
+    -------
+    float
+        The ratio, rounded to 12 digits: powers of ten come out exact.
+
+    Examples
+    --------
+    >>> from scorefold.io.units import unit_ratio
+    >>> unit_ratio("nanometer", "angstrom")
+    10.0
+    """
+    return float(f"{METRES[unit] / METRES[other]:.12g}")

@@ -1,0 +1,107 @@
+"""Tables as CSV and Parquet: written whole or not at all, convention included, always the same bytes."""
+
+import csv
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from scorefold.errors import InputError
+from scorefold.io.targets import reason_of
+
+#: Key of the convention in the metadata of a Parquet file's schema.
+CONVENTION_KEY = b"scorefold:convention"
+
+
+def write_atomically(path: str | Path, content: bytes) -> None:
+    """Write a file so that a reader finds the old content or the new, never a part.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; its folder must exist.
+    content : bytes
+        What to write.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_table(path: str | Path, frame: pd.DataFrame, convention: str) -> None:
+    """Write a table as CSV or Parquet, as the name ends.
+
+    CSV begins with the convention as ``#`` comment lines, which ``pandas.read_csv(path, comment="#")`` skips;
+    text is quoted, missing values are ``nan``, and floats have the digits that give back the same float.
+    Values are never altered to please a spreadsheet: names of targets begin with a letter or digit, so none
+    of them is a formula. Parquet holds the convention in its schema's metadata as ``scorefold:convention``.
+
+    Parameters
+    ----------
+    path : str or Path
+        File ending in ``.csv`` or ``.parquet``; it is replaced as a whole.
+    frame : pandas.DataFrame
+        The table; its index is not written.
+    convention : str
+        What the columns mean and in which units; may have several lines.
+
+    Raises
+    ------
+    InputError
+        If the name ends in something else.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == ".csv":
+        comment = "".join(f"# {line}\n" for line in convention.splitlines())
+        text = frame.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n", na_rep="nan")
+        write_atomically(path, (comment + text).encode())
+    elif suffix == ".parquet":
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        metadata = {**(table.schema.metadata or {}), CONVENTION_KEY: convention.encode()}
+        sink = pa.BufferOutputStream()
+        pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd")
+        write_atomically(path, sink.getvalue().to_pybytes())
+    else:
+        raise InputError(f'table "{path}": cannot write "{suffix}". Pass a name ending in .csv or .parquet.')
+
+
+def read_table(path: str | Path, dtypes: Mapping[str, str]) -> pd.DataFrame:
+    """Read a table that `write_table` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+        File ending in ``.csv`` or ``.parquet``.
+    dtypes : mapping of str to str
+        Types of columns, by name. CSV does not keep types; columns not named here get the type that pandas
+        infers.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table; text comes back as it was even where it looks like a number or a missing value.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or its values do not fit the types.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in (".csv", ".parquet"):
+        raise InputError(f'table "{path}": cannot read "{suffix}". Pass a .csv or .parquet file.')
+    try:
+        if suffix == ".parquet":
+            frame = pd.read_parquet(path)
+        else:
+            # Through text, because pandas' own parsing of floats may be off by one in the last place.
+            frame = pd.read_csv(path, comment="#", dtype=dict.fromkeys(dtypes, "str"), keep_default_na=False)
+        return frame.astype({name: dtype for name, dtype in dtypes.items() if name in frame.columns})
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise InputError(f'table "{path}": {reason_of(error)}. Pass a table that scorefold wrote.') from error
