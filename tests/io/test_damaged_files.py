@@ -169,6 +169,11 @@ def test_a_pattern_that_matches_nothing_is_an_error_that_names_it(tmp_path, monk
     assert "\n" not in str(caught.value)
 
 
+def test_an_empty_pattern_is_not_the_working_folder():
+    with pytest.raises(InputError, match="empty name"):
+        find_targets([""])
+
+
 @pytest.mark.parametrize(
     "options",
     [

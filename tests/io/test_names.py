@@ -110,6 +110,7 @@ def test_folders_globs_and_files_list_each_file_once_in_order(tmp_path, monkeypa
     assert names("**") == ["a", "b", "c", "store"]
     assert names("**/*.npy") == ["a", "b", "c"]
     assert names("b.npy", Path("a.npy"), "*.npy") == ["b", "a"]
+    assert [target.name for target in find_targets("a.npy")[0]] == ["a"]
     assert names("file://" + str(tmp_path / "a.npy")) == ["a"]
 
 

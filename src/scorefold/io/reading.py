@@ -38,7 +38,7 @@ def read_region(source: TargetSource, region: tuple[slice, ...]) -> NDArray[Any]
 
     Only what is needed is read from .npy, MRC, Zarr and uncompressed or tiled TIFF files. Images that must be
     decoded whole (PNG, JPEG, …, and TIFF compressions that tifffile leaves to others) are decoded once for
-    consecutive regions: each process keeps the one it decoded last.
+    consecutive regions: each thread keeps the one it decoded last.
 
     Parameters
     ----------

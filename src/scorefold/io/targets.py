@@ -120,7 +120,7 @@ class UnreadableTarget:
 
 
 def find_targets(
-    patterns: Sequence[str | Path],
+    patterns: str | Path | Sequence[str | Path],
     *,
     channel: int | None = None,
     gray: bool = False,
@@ -135,7 +135,7 @@ def find_targets(
 
     Parameters
     ----------
-    patterns : sequence of str or Path
+    patterns : str, Path, or sequence of these
         Files; folders (every supported file directly inside, sorted); glob patterns (``**`` descends); Zarr
         groups or arrays, where ``path.zarr/array`` names an array within a group; URLs of Zarr stores.
     channel : int, optional
@@ -177,6 +177,8 @@ def find_targets(
     if pages not in ("auto", "batch", "volume"):
         raise InputError(f'pages="{pages}": not known. Pass auto, batch or volume.')
     _check_pixel_size(pixel_size, pixel_unit)
+    if isinstance(patterns, str | Path):
+        patterns = [patterns]
     found: list[tuple[TargetSource, str]] = []
     unreadable: list[UnreadableTarget] = []
     for path in dict.fromkeys(path for pattern in patterns for path in _match(pattern)):
@@ -241,6 +243,8 @@ def absolute_path(path: str | Path) -> str:
 
 
 def _match(pattern: str | Path) -> list[str]:
+    if pattern == "":
+        raise InputError('target "": an empty name. Pass a file, folder or glob pattern.')
     path = absolute_path(pattern)
     if is_url(path):
         return [path]

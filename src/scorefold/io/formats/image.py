@@ -23,24 +23,22 @@ from scorefold.io.formats.layout import MAX_DECODED_PIXELS, FormatError, StoredA
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".pbm", ".pnm", ".webp")
 
 
-class _LastDecoded:
-    """The image this process decoded last, so that the tiles of one image decode it once."""
+class _LastDecoded(threading.local):
+    """The image this thread decoded last, so that the tiles of one image decode it once."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._key: tuple[Any, ...] | None = None
-        self._pixels: NDArray[Any] | None = None
+    key: tuple[Any, ...] | None = None
+    pixels: NDArray[Any] | None = None
 
-    def get(self, path: str, part: int, decode: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    def get(self, path: str, page: int, decode: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+        """Return the pixels of a page, read-only; decode them if they are not at hand or the file changed."""
         status = Path(path).stat()
-        key = (path, part, status.st_mtime_ns, status.st_size, status.st_ino)
-        with self._lock:
-            if self._key != key or self._pixels is None:
-                self._key, self._pixels = None, None
-                pixels = decode()
-                pixels.flags.writeable = False
-                self._key, self._pixels = key, pixels
-            return self._pixels
+        key = (path, page, status.st_mtime_ns, status.st_size, status.st_ino)
+        if self.pixels is None or self.key != key:
+            self.key, self.pixels = None, None
+            pixels = decode()
+            pixels.flags.writeable = False
+            self.key, self.pixels = key, pixels
+        return self.pixels
 
 
 last_decoded = _LastDecoded()
@@ -48,7 +46,10 @@ last_decoded = _LastDecoded()
 
 @contextmanager
 def opencv_silenced() -> Iterator[None]:
-    """Keep OpenCV from printing about damaged files, which are reported in one line by the caller."""
+    """Keep OpenCV from printing about damaged files while they are listed, which reports each in one line.
+
+    The level belongs to the process: not for code that runs in several threads.
+    """
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
@@ -73,8 +74,7 @@ def _header(content: bytes) -> ImageHeader | None:
 
 
 def _decode(content: bytes, header: ImageHeader | None) -> NDArray[Any]:
-    with opencv_silenced():
-        pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise FormatError("damaged, truncated or not an image")
     pixels = in_rgb_order(pixels)
@@ -123,7 +123,8 @@ def probe(path: str | os.PathLike[str]) -> list[StoredArray]:
     content = _content(str(path))
     header = _header(content)
     if header is None:
-        pixels = _decode(content, None)
+        with opencv_silenced():
+            pixels = _decode(content, None)
         return [_stored(pixels.shape, pixels.dtype)]
     shape = (header.height, header.width) + ((header.channels,) if header.channels > 1 else ())
     return [_stored(shape, header.dtype)]

@@ -1,5 +1,6 @@
 """TIFF in its dialects (plain, ImageJ, OME), read page by page and tile by tile."""
 
+import math
 import os
 import threading
 from collections.abc import Iterator
@@ -28,36 +29,9 @@ _KINDS_WITH_SEVERAL_IMAGES = ("generic", "uniform", "ome", "shaped")
 _LARGEST_SENSIBLE_PIXEL = 10.0  # micrometres
 
 
-class _OpenFile(threading.local):
-    """The TIFF file this thread read last, kept open: finding the pages of a long stack takes a while."""
-
-    key: tuple[Any, ...] | None = None
-    file: Any = None
-
-    def get(self, path: str) -> Any:
-        status = Path(path).stat()
-        key = (path, status.st_mtime_ns, status.st_size, status.st_ino)
-        if self.key != key:
-            self.close()
-            if status.st_size == 0:
-                raise FormatError("empty file")
-            self.file = tifffile.TiffFile(path)
-            self.key = key
-        return self.file
-
-    def close(self) -> None:
-        if self.file is not None:
-            self.file.close()
-        self.key, self.file = None, None
-
-
-_open_file = _OpenFile()
-
-
 def _pictures(tiff: Any) -> list[Any]:
-    series = [one for one in tiff.series if not getattr(one.keyframe, "is_reduced", False)] or list(
-        tiff.series
-    )
+    whole = [series for series in tiff.series if not getattr(series.keyframe, "is_reduced", False)]
+    series = whole or list(tiff.series)
     if series and series[0].kind not in _KINDS_WITH_SEVERAL_IMAGES:
         return series[:1]
     return series
@@ -181,8 +155,7 @@ class _OpenCVPages:
 
     def _decode(self, index: int) -> NDArray[Any]:
         keyframe = self._series.keyframe
-        with opencv_silenced():
-            _, pages = cv2.imreadmulti(self._path, index, 1, flags=cv2.IMREAD_UNCHANGED)
+        _, pages = cv2.imreadmulti(self._path, index, 1, flags=cv2.IMREAD_UNCHANGED)
         pixels = in_rgb_order(pages[0]) if pages else None
         if (
             pixels is None
@@ -196,22 +169,68 @@ class _OpenCVPages:
         return pixels
 
 
-@contextmanager
-def _data(path: str, series: Any) -> Iterator[Any]:
+def _data(path: str, series: Any) -> Any:
     page = series.keyframe
     if series.dataoffset is not None and page.parent.filehandle.path == str(Path(path)):
         dtype = series.dtype.newbyteorder(page.parent.byteorder)
-        yield np.memmap(path, dtype=dtype, mode="r", offset=series.dataoffset, shape=series.shape)
-        return
-    if int(np.prod(page.chunks)) > MAX_DECODED_PIXELS:
-        raise FormatError(
-            f"a compressed strip of {page.chunks} pixels must be decoded whole; store it in tiles"
-        )
+        return np.memmap(path, dtype=dtype, mode="r", offset=series.dataoffset, shape=series.shape)
+    if math.prod(page.chunks) > MAX_DECODED_PIXELS:
+        raise FormatError(f"a strip of {page.chunks} pixels must be decoded whole; store the image in tiles")
     if not _tifffile_decodes(page):
-        yield _OpenCVPages(path, series)
-        return
-    with series.aszarr(level=0) as store:
-        yield zarr.open_array(store, mode="r")
+        return _OpenCVPages(path, series)
+    return zarr.open_array(series.aszarr(level=0), mode="r")
+
+
+class _OpenFile:
+    """An open TIFF file with the image series in it, each looked up once.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file = tifffile.TiffFile(path)
+        self.series = _pictures(self._file)
+        self._opened: dict[int, tuple[StoredArray, Any]] = {}
+
+    def open(self, number: int) -> tuple[StoredArray, Any]:
+        """Return the layout and the values of an image series."""
+        if number not in self._opened:
+            if number >= len(self.series):
+                raise FormatError(f"no image series {number}; the file has {len(self.series)}")
+            series = self.series[number]
+            self._opened[number] = _stored(self._file, series, number), _data(self._path, series)
+        return self._opened[number]
+
+    def close(self) -> None:
+        """Close the file; arrays opened from it can no longer be read."""
+        self._file.close()
+
+
+class _LastOpened(threading.local):
+    """The TIFF file this thread read last: finding the pages of a long stack takes a while."""
+
+    key: tuple[Any, ...] | None = None
+    file: _OpenFile | None = None
+
+    def get(self, path: str) -> _OpenFile:
+        status = Path(path).stat()
+        key = (path, status.st_mtime_ns, status.st_size, status.st_ino)
+        if self.file is None or self.key != key:
+            if self.file is not None:
+                self.file.close()
+            self.key, self.file = None, None
+            if status.st_size == 0:
+                raise FormatError("empty file")
+            self.file = _OpenFile(path)
+            self.key = key
+        return self.file
+
+
+_last_opened = _LastOpened()
 
 
 def probe(path: str | os.PathLike[str]) -> list[StoredArray]:
@@ -237,14 +256,14 @@ def probe(path: str | os.PathLike[str]) -> list[StoredArray]:
     Exception
         Whatever tifffile raises on a damaged file.
     """
-    tiff = _open_file.get(str(path))
+    file = _last_opened.get(str(path))
     described = []
-    for number, series in enumerate(_pictures(tiff)):
-        stored = _stored(tiff, series, number)
+    for number, series in enumerate(file.series):
         _check_whole(series)
-        with _data(str(path), series) as data:
-            if not isinstance(data, np.memmap):
-                # The first value shows whether the compression can be decoded here.
+        stored, data = file.open(number)
+        if not isinstance(data, np.memmap):
+            # The first value shows whether the compression can be decoded here.
+            with opencv_silenced():
                 np.asarray(data[(0,) * len(stored.shape)])
         described.append(stored)
     if not described:
@@ -270,10 +289,4 @@ def open_array(path: str, part: str | None) -> Iterator[tuple[StoredArray, Any]]
     data : array-like
         The values: a memory map where they lie uncompressed and contiguous.
     """
-    tiff = _open_file.get(path)
-    number = int(part or 0)
-    pictures = _pictures(tiff)
-    if number >= len(pictures):
-        raise FormatError(f"no image series {number}; the file has {len(pictures)}")
-    with _data(path, pictures[number]) as data:
-        yield _stored(tiff, pictures[number], number), data
+    yield _last_opened.get(path).open(int(part or 0))
