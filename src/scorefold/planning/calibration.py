@@ -59,7 +59,9 @@ def calibrate(
     positions = tuple(f - b + 1 for f, b in zip(fft_shape, template.box, strict=True))
     noise = np.random.default_rng(0).standard_normal([f + 2 * score.margin for f in fft_shape])
     tile = Tile((0,) * len(fft_shape), positions, fft_shape)
-    analyzer = AnalyzerProduct(MaxScoreOverRotations(positions, rotations=rotations), ScoreMoments())
+    analyzer = AnalyzerProduct(
+        MaxScoreOverRotations(positions, rotations=rotations, dtype=dtype), ScoreMoments()
+    )
     batches = [
         engine.prepare([tile] * count, [TargetTile(noise, None, 0.0, 1.0)] * count, [analyzer] * count)
         for count in (1, 2)

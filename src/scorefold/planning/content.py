@@ -1,4 +1,4 @@
-"""One pass over a target's pixels: digest, mean, standard deviation, and whether it can be searched at all."""
+"""One pass over a target's pixels: digest, mean, standard deviation, and whether it can be searched."""
 
 import hashlib
 import math
@@ -56,9 +56,10 @@ def examine(read: Read, shape: tuple[int, ...], name: str) -> Content:
     count, mean, spread, broken = 0, 0.0, 0.0, 0
     for start in range(0, shape[0], rows):
         slab = read((slice(start, min(start + rows, shape[0])), *(slice(0, n) for n in shape[1:])))
+        slab = np.ascontiguousarray(slab, slab.dtype.newbyteorder("<"))
         if start == 0:
             hasher.update(slab.dtype.str.encode())
-        hasher.update(np.ascontiguousarray(slab).astype(slab.dtype.newbyteorder("<"), copy=False).data)
+        hasher.update(slab.data)
         values = slab.astype(np.float64, copy=False)
         broken += int(values.size - np.isfinite(values).sum())
         if broken:
@@ -70,7 +71,9 @@ def examine(read: Read, shape: tuple[int, ...], name: str) -> Content:
         mean += (slab_mean - mean) * values.size / total
         count = total
     if broken:
-        raise InputError(f'target "{name}": {broken} pixels are NaN or infinite. Replace them before searching.')
+        raise InputError(
+            f'target "{name}": {broken} pixels are NaN or infinite. Replace them before searching.'
+        )
     std = math.sqrt(spread / count)
     if std <= 1e-12 * abs(mean) or std == 0:
         raise InputError(f'target "{name}": all pixels are equal, there is nothing to find.')

@@ -5,8 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from scorefold.planning.calibration import Calibration
-from scorefold.planning.memory import STATE_BYTES, MemoryModel
+from scorefold.planning.memory import MemoryModel
 from scorefold.planning.plan import Plan
+
+RESULT_BYTES = 8
+"""Bytes per voxel of the result maps: a float32 score and an int32 rotation id."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,9 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(plan: Plan, memory: MemoryModel, calibrations: dict[tuple[int, ...], Calibration], workers: int) -> Estimate:
+def estimate(
+    plan: Plan, memory: MemoryModel, calibrations: dict[tuple[int, ...], Calibration], workers: int
+) -> Estimate:
     """Add up what a plan costs.
 
     Parameters
@@ -78,8 +83,8 @@ def estimate(plan: Plan, memory: MemoryModel, calibrations: dict[tuple[int, ...]
         while count > 0:
             levels += count
             count = -(-count // 8) if count > 1 else 0
-        partials += STATE_BYTES * positions * levels
-        results += STATE_BYTES * math.prod(group.tiling.target_shape) * len(group.targets)
+        partials += memory.state_bytes * positions * levels
+        results += RESULT_BYTES * math.prod(group.tiling.target_shape) * len(group.targets)
         calibration = calibrations[group.tiling.fft_shape]
         seconds += plan.rotation_count * (
             group.batch_count * calibration.rotation + group.tile_count * calibration.tile

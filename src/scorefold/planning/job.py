@@ -59,8 +59,8 @@ class PickOptions:
     Attributes
     ----------
     threshold : float or "auto"
-        Lowest score of a pick, or "auto": the score that `false_positives` of all tested (position, rotation) pairs
-        would exceed by chance if scores were normally distributed.
+        Lowest score of a pick, or "auto": the score that `false_positives` of all tested (position, rotation)
+        pairs would exceed by chance if scores were normally distributed.
     false_positives : float
         Expected number of false positives per target for the automatic threshold.
     min_distance : float
@@ -139,15 +139,17 @@ class Target:
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote."""
         sizes = value["pixel_size"]
-        return cls(**{**value, "shape": tuple(value["shape"]), "pixel_size": None if sizes is None else tuple(sizes)})
+        return cls(
+            **{**value, "shape": tuple(value["shape"]), "pixel_size": None if sizes is None else tuple(sizes)}
+        )
 
 
 @dataclass(frozen=True)
 class MatchJob:
     """A search of targets for one template.
 
-    The template, its mask, the rotation set and an optional target mask are arrays of the run's store; the job holds
-    their digests.
+    The template, its mask, the rotation set and an optional target mask are arrays of the run's store; the
+    job holds their digests.
 
     Attributes
     ----------
@@ -182,7 +184,7 @@ class MatchJob:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over everything that decides the score maps: digests of all contents and the search options."""
+        """SHA-256 over all that decides the score maps: digests of all contents and the search options."""
         return canonical_digest(
             {
                 "kind": "match",

@@ -1,4 +1,4 @@
-"""How much memory a worker needs for a leaf or a merge, in bytes, derived from what is held and for how long."""
+"""How many bytes a worker needs for a leaf or a merge, derived from what is held and for how long."""
 
 import math
 from dataclasses import dataclass
@@ -8,10 +8,7 @@ from scorefold.scoring.score import Score
 Shape = tuple[int, ...]
 
 BASE_BYTES = 330 * 2**20
-"""Resident memory of a worker that has imported, compiled and run everything, but holds no arrays (measured)."""
-
-STATE_BYTES = 8
-"""Bytes of state per position: a float32 score and an int32 rotation id."""
+"""Resident memory of a worker that has imported and compiled everything but holds no arrays (measured)."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +32,24 @@ class MemoryModel:
     itemsize: int
     box: Shape
 
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of state per position: a score in working precision and an int32 rotation id."""
+        return self.itemsize + 4
+
     def tile_bytes(self, fft_shape: Shape) -> int:
-        """Return what one more tile of a leaf keeps: spectra, weights, state, and the state's copy while it is written."""
+        """Return what one more tile keeps: spectra, weights, state, and its copies while it is written."""
         positions = math.prod(f - b + 1 for f, b in zip(fft_shape, self.box, strict=True))
         kept = sum(self._spectrum(fft_shape, precision) for precision in self.score.spectra)
         weights = self.itemsize * positions if self.score.tile_weights else 0
-        return kept + weights + 3 * STATE_BYTES * positions
+        return kept + weights + 3 * self.state_bytes * positions
 
     def shared_bytes(self, fft_shape: Shape) -> int:
         """Return what a leaf needs whatever its number of tiles.
 
         Buffers of the transforms (a product, a result and what the library copies, in working and in double
-        precision), the pixels of the tile being prepared in double precision, and the spectra of one rotation.
+        precision), the pixels of the tile being prepared in double precision, and the spectra of one
+        rotation.
         """
         voxels = math.prod(fft_shape)
         transforms = 4 * voxels * self.itemsize + 4 * voxels * 8
@@ -57,9 +60,9 @@ class MemoryModel:
         return BASE_BYTES + self.shared_bytes(fft_shape) + tiles * self.tile_bytes(fft_shape)
 
     def merge_bytes(self, fft_shape: Shape, tiles: int) -> int:
-        """Return the peak memory of a worker that merges: the merged state, the next partial, and copies of both."""
+        """Return the peak memory of a worker that merges: the merged state, the next, copies of both."""
         positions = math.prod(f - b + 1 for f, b in zip(fft_shape, self.box, strict=True))
-        return BASE_BYTES + 5 * STATE_BYTES * positions * tiles
+        return BASE_BYTES + 5 * self.state_bytes * positions * tiles
 
     def tiles_that_fit(self, fft_shape: Shape) -> int:
         """Return the largest number of tiles in a leaf within the limit, at least 1."""

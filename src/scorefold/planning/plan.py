@@ -150,7 +150,9 @@ class Plan:
             if target in group.target_positions:
                 first = group.target_positions[target] * len(group.tiles)
                 last = first + len(group.tiles) - 1
-                return range(first_batch + first // group.batch_tiles, first_batch + last // group.batch_tiles + 1)
+                return range(
+                    first_batch + first // group.batch_tiles, first_batch + last // group.batch_tiles + 1
+                )
         raise IndexError(target)
 
     def root_key(self, batch: int) -> str:
@@ -175,7 +177,12 @@ class Plan:
             if len(level) == 1:
                 return nodes
             merges = [
-                Node("merge", f"merge_l{depth}-b{batch:07d}-{index:06d}", tuple(level[i : i + FAN_IN]), batch=batch)
+                Node(
+                    "merge",
+                    f"merge_l{depth}-b{batch:07d}-{index:06d}",
+                    tuple(level[i : i + FAN_IN]),
+                    batch=batch,
+                )
                 for index, i in enumerate(range(0, len(level), FAN_IN))
             ]
             nodes += merges
@@ -197,7 +204,7 @@ class Plan:
         return Node("render", f"render-{options}-t{target:07d}", (pick,), target=target)
 
     def report_node(self, options: str, *, render: bool) -> Node:
-        """Return the last work: tables of all targets, and if pictures are drawn contact sheets and the report."""
+        """Return the last work: tables of all targets; with pictures also contact sheets and the report."""
         last = self.render_node if render else self.pick_node
         inputs = tuple(last(target, options).key for target in self.target_order())
         return Node("report", f"report-{options}" if render else f"tables-{options}", inputs)

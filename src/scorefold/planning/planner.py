@@ -29,11 +29,16 @@ Calibrate = Callable[[tuple[int, ...]], Calibration]
 
 
 def search_template(
-    values: NDArray[np.float64], mask: NDArray[np.float32], rotations: NDArray[np.float64], search: SearchOptions
+    values: NDArray[np.float64],
+    mask: NDArray[np.float32],
+    rotations: NDArray[np.float64],
+    search: SearchOptions,
 ) -> Template:
     """Return the template as the score wants it rotated."""
     score = get_score(search.score)
-    return Template(score.template_values(np.asarray(values, np.float64)), mask, rotations, order=search.order)
+    return Template(
+        score.template_values(np.asarray(values, np.float64)), mask, rotations, order=search.order
+    )
 
 
 def make_plan(
@@ -48,8 +53,8 @@ def make_plan(
 ) -> tuple[Plan, Estimate]:
     """Cut a search into leaves.
 
-    The tiles depend on shapes, template and memory limit alone. How many tiles and rotations make a leaf also depends
-    on measured time and on the number of workers; results do not depend on that.
+    The tiles depend on shapes, template and memory limit alone. How many tiles and rotations make a leaf also
+    depends on measured time and on the number of workers; results do not depend on that.
 
     Parameters
     ----------
@@ -113,7 +118,8 @@ def check_fits(template: Template, shape: tuple[int, ...]) -> None:
     """
     if len(shape) != len(template.box):
         raise InputError(
-            f"{len(shape)}D target of shape {shape}: the template is {len(template.box)}D. Give both in one dimension."
+            f"{len(shape)}D target of shape {shape}: the template is {len(template.box)}D. "
+            "Give both in one dimension."
         )
     if any(sum(ends) >= n for n, ends in zip(shape, template.reach, strict=True)):
         raise InputError(
@@ -122,7 +128,9 @@ def check_fits(template: Template, shape: tuple[int, ...]) -> None:
         )
 
 
-def _calibrations(fft_shapes: Sequence[tuple[int, ...]], measure: Calibrate) -> dict[tuple[int, ...], Calibration]:
+def _calibrations(
+    fft_shapes: Sequence[tuple[int, ...]], measure: Calibrate
+) -> dict[tuple[int, ...], Calibration]:
     """Measure a few shapes; others are scaled from the largest by the work of a transform."""
     if not fft_shapes:
         return {}
@@ -138,7 +146,9 @@ def _calibrations(fft_shapes: Sequence[tuple[int, ...]], measure: Calibrate) -> 
     for shape in fft_shapes:
         factor = work(shape) / work(reference)
         known = measured[reference]
-        result[shape] = measured.get(shape, replace(known, rotation=known.rotation * factor, tile=known.tile * factor))
+        result[shape] = measured.get(
+            shape, replace(known, rotation=known.rotation * factor, tile=known.tile * factor)
+        )
     return result
 
 
@@ -154,6 +164,8 @@ def _group(
     # More tiles in a leaf share the rotated template, but a leaf of all rotations must not last too long.
     by_time = max(1, int(seconds / max(rotations * calibration.tile, 1e-9)))
     spread = max(1, int(np.sqrt(LARGEST_BATCH))) if group.tile_count > 1 else 1
-    batch = min(group.tile_count, LARGEST_BATCH, memory.tiles_that_fit(tiling.fft_shape), max(by_time, spread))
+    batch = min(
+        group.tile_count, LARGEST_BATCH, memory.tiles_that_fit(tiling.fft_shape), max(by_time, spread)
+    )
     block = int(seconds / max(calibration.leaf_seconds(batch, 1), 1e-9))
     return TileGroup(tiling, targets, batch, min(max(block, 1), rotations))

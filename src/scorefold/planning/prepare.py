@@ -1,4 +1,4 @@
-"""From a request to a job and its plan: reading template, mask and rotations, and looking at every target once."""
+"""From a request to a job and its plan: read template, mask, rotations; look at every target once."""
 
 import math
 import os
@@ -21,7 +21,7 @@ from scorefold.planning.request import MatchRequest
 from scorefold.rotations import check_rotations, plane_rotations, read_rotations, space_rotations
 from scorefold.scoring.fft import available_providers, provider
 from scorefold.scoring.masks import MASK_SHAPES, check_mask, template_mask
-from scorefold.scoring.score import choose_score
+from scorefold.scoring.score import Score, choose_score
 from scorefold.scoring.template import Template
 from scorefold.store.commit import digest
 
@@ -90,7 +90,7 @@ def prepare_match(request: MatchRequest) -> PreparedMatch:
     picks = _pick_options(request, mask)
 
     targets, given, unreadable = _targets(request, template)
-    target_mask = _target_mask(request, targets) if request.target_mask is not None else None
+    target_mask = _target_mask(request, score, targets) if request.target_mask is not None else None
     job = MatchJob(
         template=digest(values),
         mask=digest(mask),
@@ -136,7 +136,9 @@ def _mask(request: MatchRequest, shape: tuple[int, ...]) -> NDArray[np.float32]:
     if isinstance(mask, str) and (mask in MASK_SHAPES or not Path(mask).exists()):
         return template_mask(mask, shape, radius=request.mask_radius, soft_edge=request.mask_edge)
     if request.mask_radius is not None or request.mask_edge:
-        raise InputError("mask radius and mask edge: they belong to drawn masks, but the mask is an array or a file.")
+        raise InputError(
+            "mask radius and mask edge: they belong to drawn masks, but the mask is an array or a file."
+        )
     if _is_path(mask):
         return check_mask(read_array(mask), shape, str(mask))
     return check_mask(np.asarray(mask), shape, "array")
@@ -207,7 +209,9 @@ def _targets(
         if array is not None:
             path = f"targets/{position:07d}"
             given[path] = array
-            source = TargetSource.from_json({**source.to_json(), "format": "stored", "path": path})
+            stored = TargetSource.from_json({**source.to_json(), "format": "stored", "path": path})
+        else:
+            stored = source
         targets.append(
             Target(
                 name=source.name,
@@ -215,7 +219,7 @@ def _targets(
                 digest=content.digest,
                 mean=content.mean,
                 std=content.std,
-                source=source.to_json(),
+                source=stored.to_json(),
                 pixel_size=source.pixel_size,
                 pixel_unit=source.pixel_unit,
             )
@@ -260,13 +264,19 @@ def _reader(source: TargetSource) -> Any:
     return lambda region: read_region(source, region)
 
 
-def _target_mask(request: MatchRequest, targets: Sequence[Target]) -> NDArray[np.float32]:
-    mask = read_array(request.target_mask) if _is_path(request.target_mask) else np.asarray(request.target_mask)
+def _target_mask(request: MatchRequest, score: Score, targets: Sequence[Target]) -> NDArray[np.float32]:
+    if not score.partial_overlap:
+        raise InputError(
+            f"target mask: score {score.name} does not use one. Use --score MCC, or no target mask."
+        )
+    mask = (
+        read_array(request.target_mask) if _is_path(request.target_mask) else np.asarray(request.target_mask)
+    )
     for target in targets:
         if target.shape != mask.shape:
             raise InputError(
-                f'target mask: shape {mask.shape} differs from that of target "{target.name}", {target.shape}. '
-                "Search targets of one shape with one mask."
+                f'target mask: shape {mask.shape} differs from that of target "{target.name}", '
+                f"{target.shape}. Search targets of one shape with one mask."
             )
     return check_mask(mask, mask.shape, "target mask")
 

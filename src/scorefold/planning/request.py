@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 DEFAULT_MEMORY_LIMIT = 2 * 2**30
 
@@ -46,7 +46,8 @@ class MatchRequest:
     score_threshold : float
         Scores up to this are not recorded.
     threshold, false_positives, min_distance, boundary, top, subpixel
-        How picks are called; see `PickOptions`. `min_distance` defaults to half the smallest extent of the mask.
+        How picks are called; see `PickOptions`. `min_distance` defaults to half the smallest extent of the
+        mask.
     channel, gray, pages
         How colour and multi-page files are read.
     pixel_size : float, optional
@@ -81,7 +82,7 @@ class MatchRequest:
     subpixel: bool = True
     channel: int | None = None
     gray: bool = False
-    pages: str = "auto"
+    pages: Literal["auto", "batch", "volume"] = "auto"
     pixel_size: float | None = None
     memory_limit: int = DEFAULT_MEMORY_LIMIT
     workers: int = 1

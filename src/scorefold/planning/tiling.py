@@ -1,4 +1,4 @@
-"""Cutting a target into tiles: transform sizes that are fast, that fit the memory, and that waste few positions."""
+"""Cutting a target into tiles: transform sizes that are fast, fit the memory and waste few positions."""
 
 import itertools
 import math
@@ -15,7 +15,7 @@ from scorefold.scoring.tile import Tile
 Shape = tuple[int, ...]
 
 LARGEST_TRANSFORM = 2**22
-"""Voxels of the largest transform; above it the cost per position hardly falls but the memory still grows."""
+"""Voxels of the largest transform of ordinary templates: above it the cost per position hardly falls."""
 
 _MOST_CUTS = 4096
 
@@ -31,7 +31,8 @@ class Tiling:
     cell : tuple of int
         Tiles belong to the cells of a regular grid of this spacing; a cell is a chunk of the result maps.
     reach : tuple of (int, int)
-        Per axis how many positions at both ends of a target are never scored, because the template would stick out.
+        Per axis how many positions at both ends of a target are never scored, because the template would
+        stick out.
     fft_shape : tuple of int
         Shape of the transforms.
     """
@@ -55,7 +56,9 @@ class Tiling:
 
     def _tile(self, index: Shape) -> Tile | None:
         start, shape = [], []
-        for i, cell, whole, (before, after) in zip(index, self.cell, self.target_shape, self.reach, strict=True):
+        for i, cell, whole, (before, after) in zip(
+            index, self.cell, self.target_shape, self.reach, strict=True
+        ):
             first = max(i * cell, before)
             stop = min((i + 1) * cell, whole - after)
             if stop <= first:
@@ -108,7 +111,9 @@ def _axis_choices(length: int, box: int, reach: tuple[int, int]) -> list[tuple[i
     return [(cell, transform) for transform, cell in choices.items()]
 
 
-def choose_tiling(target_shape: Shape, box: Shape, reach: tuple[tuple[int, int], ...], memory: MemoryModel) -> Tiling:
+def choose_tiling(
+    target_shape: Shape, box: Shape, reach: tuple[tuple[int, int], ...], memory: MemoryModel
+) -> Tiling:
     """Choose the tiling with the least transform work per rotation among those that fit the memory.
 
     Parameters
@@ -129,13 +134,15 @@ def choose_tiling(target_shape: Shape, box: Shape, reach: tuple[tuple[int, int],
     """
     best: tuple[float, int, Tiling] | None = None
     smallest = math.inf
+    # A transform twice as long as the box on every axis, and some more for a fast length, is worth its cost.
+    largest = max(LARGEST_TRANSFORM, 3 ** len(box) * math.prod(box))
     axes = [_axis_choices(n, b, r) for n, b, r in zip(target_shape, box, reach, strict=True)]
     for choice in itertools.product(*axes):
         cell, fft_shape = tuple(c for c, _ in choice), tuple(f for _, f in choice)
         voxels = math.prod(fft_shape)
         needed = memory.leaf_bytes(fft_shape, tiles=1)
         smallest = min(smallest, needed)
-        if needed > memory.limit or (voxels > LARGEST_TRANSFORM and math.prod(target_shape) > voxels // 8):
+        if needed > memory.limit or voxels > largest:
             continue
         count = math.prod(-(-n // c) for n, c in zip(target_shape, cell, strict=True))
         cost = count * voxels * math.log2(voxels)
@@ -143,7 +150,8 @@ def choose_tiling(target_shape: Shape, box: Shape, reach: tuple[tuple[int, int],
             best = (cost, voxels, Tiling(target_shape, cell, reach, fft_shape))
     if best is None:
         raise InputError(
-            f"memory limit {memory.limit / 2**20:.0f} MiB: the smallest tile for targets of shape {target_shape} and a "
-            f"search box of {box} needs {smallest / 2**20:.0f} MiB per worker. Raise --memory-limit to at least that."
+            f"memory limit {memory.limit / 2**20:.0f} MiB: the smallest tile for targets of shape "
+            f"{target_shape} and a search box of {box} needs {smallest / 2**20:.0f} MiB per worker. "
+            "Raise --memory-limit to at least that."
         )
     return best[2]

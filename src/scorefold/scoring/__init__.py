@@ -1,1 +1,1 @@
-"""From template and target to scores: masks, rotation by interpolation, Fourier transforms, scores, engines."""
+"""From template and target to scores: masks, rotated templates, Fourier transforms, scores, engines."""

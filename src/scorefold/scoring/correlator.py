@@ -1,4 +1,4 @@
-"""Cross-correlation of a tile with rotated templates by the Fourier transform, spectra kept apart from products."""
+"""Cross-correlation of tiles with rotated templates by Fourier transforms, spectra apart from products."""
 
 from typing import Any, Literal
 
@@ -23,10 +23,13 @@ class Correlator:
     box : tuple of int
         Shape of the search box.
     dtype : {"float32", "float64"}
-        Working precision. Sums of squares, which lose digits in differences, are always taken in double precision.
+        Working precision. Sums of squares, which lose digits in differences, are always taken in double
+        precision.
     """
 
-    def __init__(self, provider: FourierProvider, fft_shape: tuple[int, ...], box: tuple[int, ...], dtype: str) -> None:
+    def __init__(
+        self, provider: FourierProvider, fft_shape: tuple[int, ...], box: tuple[int, ...], dtype: str
+    ) -> None:
         self.box = box
         self.dtype = np.dtype(dtype)
         self.valid_shape = tuple(f - b + 1 for f, b in zip(fft_shape, box, strict=True))

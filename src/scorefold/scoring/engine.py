@@ -94,8 +94,10 @@ class ExactEngine:
         """Transform the tiles; see `Engine.prepare`."""
         for tile in tiles:
             if any(n > valid for n, valid in zip(tile.shape, self.correlator.valid_shape, strict=True)):
-                raise InputError(f"tile of shape {tile.shape}: larger than a transform allows, "
-                                 f"{self.correlator.valid_shape}")
+                raise InputError(
+                    f"tile of shape {tile.shape}: larger than a transform allows, "
+                    f"{self.correlator.valid_shape}"
+                )
         return ExactBatch(self, tiles, pixels, analyzers)
 
 
@@ -121,10 +123,14 @@ class ExactBatch:
         rotated = engine.template.rotated(rotation)
         prepared = engine.score.prepare_rotation(rotated, engine.correlator)
         folded = []
-        for tile, target, analyzer, state in zip(self._tiles, self._prepared, self._analyzers, states, strict=True):
+        for tile, target, analyzer, state in zip(
+            self._tiles, self._prepared, self._analyzers, states, strict=True
+        ):
             numerator, weight = engine.score.terms(target, prepared, engine.correlator)
             positions = tuple(slice(0, n) for n in tile.shape)
-            window = tile.everywhere if engine.everywhere else tile.window(rotated.support, engine.template.box)
+            window = (
+                tile.everywhere if engine.everywhere else tile.window(rotated.support, engine.template.box)
+            )
             folded.append(
                 engine.fold_terms(
                     analyzer,

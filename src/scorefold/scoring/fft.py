@@ -1,13 +1,15 @@
 """Fourier transforms behind one small interface: SciPy's by default, FFTW when pyFFTW is installed.
 
-A provider makes one *transform* per (shape, precision). A transform zero-pads what it is given to its shape, so that
-a rotated template and a tile share it. Spectra are scaled by 1/sqrt(size), so that the unscaled inverse of a product
-of two of them is their convolution. FFTW chooses its algorithms by timing them; to give the same bytes in every
-process the choice is made once, exported as *wisdom*, kept with the plan of the run and imported everywhere else.
+A provider makes one *transform* per (shape, precision). A transform zero-pads what it is given to its shape,
+so that a rotated template and a tile share it. Spectra are scaled by 1/sqrt(size), so that the unscaled
+inverse of a product of two of them is their convolution. FFTW chooses its algorithms by timing them; to give
+the same bytes in every process the choice is made once, exported as *wisdom*, kept with the plan of the run
+and imported everywhere else.
 """
 
 import base64
 import importlib.util
+import threading
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -26,7 +28,7 @@ class Transform(Protocol):
     shape: tuple[int, ...]
 
     def forward(self, array: Array) -> Array:
-        """Return the half spectrum of `array`, zero-padded at the end of each axis to `shape`, over sqrt(size)."""
+        """Return the half spectrum over sqrt(size) of `array`, zero-padded at the end of each axis."""
         ...
 
     def inverse_of_product(self, first: Array, second: Array) -> Array:
@@ -35,7 +37,7 @@ class Transform(Protocol):
 
 
 class FourierProvider(Protocol):
-    """Where transforms come from."""
+    """Where transforms come from. Transforms have buffers, so that a provider serves one thread at a time."""
 
     name: str
 
@@ -125,6 +127,10 @@ class _FftwTransform:
         return values
 
 
+_planning = threading.Lock()
+"""FFTW keeps one body of wisdom a process: held while it is that of one provider and nobody else's."""
+
+
 class FftwProvider:
     """Transforms by FFTW through pyFFTW (``pip install scorefold[fast]``), one thread each.
 
@@ -140,23 +146,28 @@ class FftwProvider:
         import pyfftw  # noqa: PLC0415 - an optional dependency
 
         self._pyfftw = pyfftw
+        self._wisdom = tuple(base64.b64decode(part) for part in wisdom.split(",")) if wisdom else ()
         self._transforms: dict[tuple[tuple[int, ...], np.dtype[Any]], _FftwTransform] = {}
-        if wisdom:
-            pyfftw.import_wisdom(tuple(base64.b64decode(part) for part in wisdom.split(",")))
 
     def transform(self, shape: tuple[int, ...], dtype: DTypeLike) -> Transform:
         """Return the transform for real arrays of `shape` and `dtype` (float32 or float64)."""
         key = (tuple(shape), np.dtype(dtype))
         if key not in self._transforms:
-            self._transforms[key] = _FftwTransform(self._pyfftw, *key, wise=True)
+            with _planning:
+                self._pyfftw.forget_wisdom()
+                if self._wisdom:
+                    self._pyfftw.import_wisdom(self._wisdom)
+                self._transforms[key] = _FftwTransform(self._pyfftw, *key, wise=True)
         return self._transforms[key]
 
     def learn(self, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str]) -> str:
         """Time FFTW's algorithms for these transforms and return the wisdom as text."""
-        for shape in shapes:
-            for dtype in dtypes:
-                _FftwTransform(self._pyfftw, tuple(shape), np.dtype(dtype), wise=False)
-        return ",".join(base64.b64encode(part).decode() for part in self._pyfftw.export_wisdom())
+        with _planning:
+            self._pyfftw.forget_wisdom()
+            for shape in shapes:
+                for dtype in dtypes:
+                    _FftwTransform(self._pyfftw, tuple(shape), np.dtype(dtype), wise=False)
+            return ",".join(base64.b64encode(part).decode() for part in self._pyfftw.export_wisdom())
 
 
 def available_providers() -> tuple[str, ...]:
@@ -197,6 +208,8 @@ def provider(name: str = "scipy", wisdom: str = "") -> FourierProvider:
         return ScipyProvider()
     if name == "fftw":
         if "fftw" not in available_providers():
-            raise InputError('FFT provider "fftw": pyFFTW is not installed. Install scorefold[fast] or use --fft scipy.')
+            raise InputError(
+                'FFT provider "fftw": pyFFTW is not installed. Install scorefold[fast] or use --fft scipy.'
+            )
         return FftwProvider(wisdom)
     raise InputError(f'FFT provider "{name}": unknown. Use one of scipy, fftw.')

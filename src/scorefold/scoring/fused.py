@@ -1,7 +1,7 @@
-"""Folding numerator × weight straight into an analyzer's state, without a score map in between where possible.
+"""Folding numerator × weight straight into an analyzer's state, where possible without a score map.
 
-`fold_terms` has a plain path, which makes the score map and calls the analyzer, and fused paths for the analyzers
-registered here. Both do the same arithmetic in the same order and give the same bytes.
+`fold_terms` has a plain path, which makes the score map and calls the analyzer, and fused paths for the
+analyzers registered here. Both do the same arithmetic in the same order and give the same bytes.
 """
 
 from functools import singledispatch

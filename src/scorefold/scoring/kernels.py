@@ -11,8 +11,9 @@ Array = NDArray[Any]
 FLAT_VARIANCE = 1e-8
 """A window whose variance is below this fraction of the whole target's variance counts as flat and scores 0.
 
-The target is standardised, so that this is an absolute bound. It lies far above the rounding error of the double-
-precision sums (about 1e-14) and below one grey level in one pixel of any window of an 8-bit image of ordinary contrast.
+The target is standardised, so that this is an absolute bound. It lies far above the rounding error of the
+double- precision sums (about 1e-14) and below one grey level in one pixel of any window of an 8-bit image of
+ordinary contrast.
 """
 
 
@@ -63,8 +64,8 @@ def _masked_correlation(
             for x in range(scores.shape[2]):
                 n = overlap[z, y, x]
                 score = 0.0
-                # Half a voxel of tolerance: overlaps are integers for hard masks, known only to rounding.
-                if n > 0.5 and n >= minimum - 1e-6 * n:
+                # Overlaps are known up to the rounding of the transforms.
+                if n >= minimum * (1.0 - 1e-6):
                     f = target[z, y, x]
                     g = template[z, y, x]
                     target_variance = target_squares[z, y, x] / n - (f / n) * (f / n)
@@ -95,9 +96,18 @@ def masked_correlation(
     target, target_squares, template, template_squares, product : ndarray of float64
         Sums of f, f², g, g² and f·g over that overlap.
     minimum : float
-        Smallest overlap that is scored.
+        Smallest overlap that is scored, more than 0.
     scores : ndarray
         Where to write; same shape.
     """
-    volumes = [as_volume(a) for a in (overlap, target, target_squares, template, template_squares, product)]
-    _masked_correlation(*volumes, minimum, FLAT_VARIANCE, as_volume(scores))
+    _masked_correlation(
+        as_volume(overlap),
+        as_volume(target),
+        as_volume(target_squares),
+        as_volume(template),
+        as_volume(template_squares),
+        as_volume(product),
+        minimum,
+        FLAT_VARIANCE,
+        as_volume(scores),
+    )

@@ -37,14 +37,15 @@ def template_mask(
     Parameters
     ----------
     kind : {"none", "disk", "sphere", "ellipse", "box"}
-        ``none`` is one everywhere; ``disk`` and ``sphere`` (the same thing) are rotation-invariant; ``ellipse`` and
-        ``box`` have one radius (half extent) an axis.
+        ``none`` is one everywhere; ``disk`` and ``sphere`` (the same thing) are rotation-invariant;
+        ``ellipse`` and ``box`` have one radius (half extent) an axis.
     shape : tuple of int
         The template's shape, (y, x) or (z, y, x).
     radius : float or tuple of float, optional
         Radius in voxels, or one per axis for ``ellipse`` and ``box``. Default: the largest that fits the box.
     soft_edge : float
-        Width in voxels of a raised-cosine edge that falls from 1 at the radius to 0 outside of it; 0 for a hard edge.
+        Width in voxels of a raised-cosine edge that falls from 1 at the radius to 0 outside of it; 0 for a
+        hard edge.
 
     Returns
     -------
@@ -62,7 +63,9 @@ def template_mask(
     13
     """
     if kind not in MASK_SHAPES:
-        raise InputError(f'mask "{kind}": no such shape and no such file. Use {", ".join(MASK_SHAPES)} or a file.')
+        raise InputError(
+            f'mask "{kind}": no such shape and no such file. Use {", ".join(MASK_SHAPES)} or a file.'
+        )
     if not np.isfinite(soft_edge) or soft_edge < 0:
         raise InputError(f"mask edge {soft_edge:g}: the soft edge is a width in voxels, 0 or more.")
     if kind == "none":
@@ -75,11 +78,15 @@ def template_mask(
     else:
         radii = [float(r) for r in (radius if isinstance(radius, tuple) else (radius,) * len(shape))]
     if len(radii) != len(shape):
-        raise InputError(f"mask radius {radius}: {len(radii)} values for a template of {len(shape)} dimensions.")
+        raise InputError(
+            f"mask radius {radius}: {len(radii)} values for a template of {len(shape)} dimensions."
+        )
     if not all(np.isfinite(r) and r > 0 for r in radii):
         raise InputError(f"mask radius {radius}: a radius is a positive number of voxels.")
     if kind in ("disk", "sphere") and len(set(radii)) > 1:
-        raise InputError(f"mask radius {radius}: a {kind} has one radius. Use the ellipse mask for one per axis.")
+        raise InputError(
+            f"mask radius {radius}: a {kind} has one radius. Use the ellipse mask for one per axis."
+        )
     return _weights(_outside_distance(kind, shape, radii), soft_edge)
 
 
@@ -88,7 +95,9 @@ def _outside_distance(kind: str, shape: tuple[int, ...], radii: list[float]) -> 
     if kind in ("disk", "sphere"):
         return radial_distance(shape) - radii[0]
     axes = [np.arange(n) - (n - 1) / 2 for n in shape]
-    scaled = np.meshgrid(*[np.abs(a) / r for a, r in zip(axes, radii, strict=True)], indexing="ij", sparse=True)
+    scaled = np.meshgrid(
+        *[np.abs(a) / r for a, r in zip(axes, radii, strict=True)], indexing="ij", sparse=True
+    )
     if kind == "box":
         beyond = [(grid - 1) * r for grid, r in zip(scaled, radii, strict=True)]
         result = np.broadcast_to(beyond[0], shape)
@@ -126,7 +135,9 @@ def check_mask(mask: NDArray[Any], shape: tuple[int, ...], name: str) -> NDArray
         For a wrong shape, values that are not finite or outside [0, 1], or a mask that is zero everywhere.
     """
     if mask.shape != tuple(shape):
-        raise InputError(f'mask "{name}": shape {mask.shape} differs from {tuple(shape)}. Give a mask of equal shape.')
+        raise InputError(
+            f'mask "{name}": shape {mask.shape} differs from {tuple(shape)}. Give a mask of equal shape.'
+        )
     weights = np.asarray(mask, np.float32)
     if not np.isfinite(weights).all():
         raise InputError(f'mask "{name}": it contains NaN or infinity. Replace them by 0.')
@@ -143,8 +154,8 @@ def check_mask(mask: NDArray[Any], shape: tuple[int, ...], name: str) -> NDArray
 def is_rotation_invariant(mask: NDArray[Any], tolerance: float = 1e-3) -> bool:
     """Tell whether a mask looks the same after any rotation about its centre.
 
-    True when the weights are a function of the distance from the centre alone (within `tolerance`) and no weight lies
-    outside of the largest sphere in the box, where a rotation would cut it off.
+    True when the weights are a function of the distance from the centre alone (within `tolerance`) and no
+    weight lies outside of the largest sphere in the box, where a rotation would cut it off.
 
     Examples
     --------

@@ -24,7 +24,8 @@ class TargetTile:
     Attributes
     ----------
     values : ndarray of float64
-        Pixels standardised by the mean and standard deviation of the *whole* target; zero outside of the target.
+        Pixels standardised by the mean and standard deviation of the *whole* target; zero outside of the
+        target.
     weights : ndarray of float64 or None
         The target mask on the tile, zero outside of the target; None for scores that do not use one.
     mean, std : float
@@ -40,9 +41,10 @@ class TargetTile:
 class Score(ABC):
     """One way to compare a template with every position of a target.
 
-    A score factorises as *numerator × weight*: both are arrays over the positions of a tile, and the weight is never
-    negative. What does not depend on the rotation is prepared once a tile, what does not depend on the tile once a
-    rotation; `terms` joins the two. A subclass is registered with `register_score` and then usable by its name.
+    A score factorises as *numerator × weight*: both are arrays over the positions of a tile, and the weight
+    is never negative. What does not depend on the rotation is prepared once a tile, what does not depend on
+    the tile once a rotation; `terms` joins the two. A subclass is registered with `register_score` and then
+    usable by its name.
 
     Attributes
     ----------
@@ -76,7 +78,7 @@ class Score(ABC):
 
     @abstractmethod
     def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> Any:
-        """Return what is needed of a tile at every rotation: spectra, and weights that no rotation changes."""
+        """Return what every rotation needs of a tile: spectra, and weights that no rotation changes."""
 
     @abstractmethod
     def prepare_rotation(self, rotated: RotatedTemplate, correlator: Correlator) -> Any:
@@ -94,7 +96,8 @@ _ScoreType = TypeVar("_ScoreType", bound=type[Score])
 def register_score(name: str) -> Callable[[_ScoreType], _ScoreType]:
     """Register a `Score` subclass under `name`.
 
-    Other packages announce theirs by an entry point in the group ``scorefold.scores``, so that every worker finds it.
+    Other packages announce theirs by an entry point in the group ``scorefold.scores``, so that every worker
+    finds it.
 
     Raises
     ------
@@ -149,8 +152,8 @@ def choose_score(name: str, *, invariant: bool) -> Score:
     name : str
         A score's name or "auto".
     invariant : bool
-        Whether the template's mask looks the same at every rotation. If it does not, "auto" is FLC, else the faster
-        FLCSphericalMask.
+        Whether the template's mask looks the same at every rotation. If it does not, "auto" is FLC, else the
+        faster FLCSphericalMask.
 
     Raises
     ------
@@ -162,6 +165,7 @@ def choose_score(name: str, *, invariant: bool) -> Score:
     score = get_score(name)
     if score.invariant_mask and not invariant:
         raise InputError(
-            f"score {score.name}: the mask changes when it is rotated. Use --score FLC, or --mask sphere or disk."
+            f"score {score.name}: the mask changes when it is rotated. "
+            "Use --score FLC, or --mask sphere or disk."
         )
     return score

@@ -1,7 +1,8 @@
 """The scores that scorefold brings: CC, LCC, NCC, CAM, FLC (arbitrary and rotation-invariant mask) and MCC.
 
 Notation: f target, g template, m template mask, N = Σ m, CC(f, g)[n] = Σ_u f(n + u) g(u). Local scores after
-Roseman (2003), Ultramicroscopy 94:225; masked normalised cross-correlation after Padfield (2012), IEEE TIP 21:2706.
+Roseman (2003), Ultramicroscopy 94:225; masked normalised cross-correlation after Padfield (2012), IEEE TIP
+21:2706.
 """
 
 import math
@@ -20,7 +21,7 @@ Array = NDArray[Any]
 Terms = tuple[Array, Array | None]
 
 MINIMUM_OVERLAP = 0.3
-"""MCC is 0 where less than this fraction of the template mask overlaps the target mask (Padfield's overlap ratio)."""
+"""MCC is 0 where less of the template mask overlaps the target mask (Padfield's overlap ratio)."""
 
 
 class _Plain(NamedTuple):
@@ -38,7 +39,7 @@ def _mean_and_std(values: NDArray[np.float64], weights: NDArray[np.float64]) -> 
 
 
 def _standardised(rotated: RotatedTemplate) -> NDArray[np.float64]:
-    """Return (g - mean)/std · m with the mean and standard deviation under the mask; zero for a constant template."""
+    """Return (g - mean)/std · m with both taken under the mask m; zero for a constant template."""
     mean, std = _mean_and_std(rotated.values, rotated.weights)
     if std == 0:
         return np.zeros_like(rotated.values)
@@ -67,7 +68,7 @@ class CrossCorrelation(Score):
 
 @register_score("LCC")
 class LaplaceCrossCorrelation(CrossCorrelation):
-    """Cross-correlation of the Laplacians of target and template: raw, but blind to slow changes of brightness."""
+    """Cross-correlation of the Laplacians of target and template, blind to slow changes of brightness."""
 
     margin: ClassVar[int] = 1
 
@@ -109,10 +110,10 @@ class _Weighted(NamedTuple):
 
 @register_score("FLCSphericalMask")
 class FastLocalCorrelationSphericalMask(Score):
-    """Fast local correlation with a rotation-invariant mask: the local standard deviation is computed once a tile.
+    """Fast local correlation with a rotation-invariant mask: one local standard deviation for all rotations.
 
-    score = CC(f, g') / (N · sqrt(CC(f², m)/N - (CC(f, m)/N)²)), g' = (R g - mean)/std · m under the mask m. Windows
-    without variance score 0.
+    score = CC(f, g') / (N · sqrt(CC(f², m)/N - (CC(f, m)/N)²)), g' = (R g - mean)/std · m under the mask m.
+    Windows without variance score 0.
     """
 
     bounded: ClassVar[bool] = True
@@ -123,8 +124,12 @@ class FastLocalCorrelationSphericalMask(Score):
     def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> _Weighted:  # noqa: D102
         mask = template.fixed_mask
         spectrum = correlator.template_spectrum(mask, "double")
-        first = correlator.correlate(correlator.target_spectrum(tile.values, "double"), spectrum, "double").copy()
-        second = correlator.correlate(correlator.target_spectrum(tile.values**2, "double"), spectrum, "double")
+        first = correlator.correlate(
+            correlator.target_spectrum(tile.values, "double"), spectrum, "double"
+        ).copy()
+        second = correlator.correlate(
+            correlator.target_spectrum(tile.values**2, "double"), spectrum, "double"
+        )
         weights = np.empty(correlator.valid_shape, correlator.dtype)
         local_weights(first, second, float(mask.sum()), weights)
         return _Weighted(correlator.target_spectrum(tile.values), weights)
@@ -140,8 +145,8 @@ class FastLocalCorrelationSphericalMask(Score):
 class CorrelationAfterMeanShift(FastLocalCorrelationSphericalMask):
     """FLC with a rotation-invariant mask after target and template were standardised as wholes.
 
-    The target is standardised for every score; the template here. FLC does not change under either, so CAM equals
-    FLCSphericalMask up to rounding; it is kept because users of other packages look for it.
+    The target is standardised for every score; the template here. FLC does not change under either, so CAM
+    equals FLCSphericalMask up to rounding; it is kept because users of other packages look for it.
     """
 
     def template_values(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -167,9 +172,9 @@ class _LocalRotation(NamedTuple):
 class FastLocalCorrelation(Score):
     """Fast local correlation with any mask, which turns with the template.
 
-    score = CC(f, g') / (N · sqrt(CC(f², m)/N - (CC(f, m)/N)²)), g' = (R g - mean)/std · m with mean and standard
-    deviation under the rotated mask m. Windows without variance score 0. Without a mask and at the identity this is
-    the normalised cross-correlation coefficient of `skimage.feature.match_template`.
+    score = CC(f, g') / (N · sqrt(CC(f², m)/N - (CC(f, m)/N)²)), g' = (R g - mean)/std · m with mean and
+    standard deviation under the rotated mask m. Windows without variance score 0. Without a mask and at the
+    identity this is the normalised cross-correlation coefficient of `skimage.feature.match_template`.
     """
 
     bounded: ClassVar[bool] = True
@@ -213,11 +218,11 @@ class _MaskedRotation(NamedTuple):
 
 @register_score("MCC")
 class MaskedCrossCorrelation(Score):
-    """Normalised cross-correlation of what lies under both the template mask and the target mask (Padfield 2012).
+    """Normalised cross-correlation under both the template mask and the target mask (Padfield 2012).
 
-    Means and standard deviations are taken over the overlap of the two masks at each position, so positions at the
-    border of the target are scored too. Where the overlap is less than 0.3 of the template mask the score is 0.
-    Scores are clipped to [-1, 1].
+    Means and standard deviations are taken over the overlap of the two masks at each position, so positions
+    at the border of the target are scored too. Where the overlap is less than 0.3 of the template mask the
+    score is 0. Scores are clipped to [-1, 1].
     """
 
     bounded: ClassVar[bool] = True

@@ -1,5 +1,6 @@
-"""A template with its mask, rotated by interpolation inside the smallest box that holds every rotation of it."""
+"""A template with its mask, rotated by interpolation inside the smallest box that holds all rotations."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from scorefold.errors import InputError
 from scorefold.scoring.masks import is_rotation_invariant
 
 NEGLIGIBLE_WEIGHT = 1e-4
-"""Mask weights below this are rounding errors of the interpolation and count as zero."""
+"""Interpolated mask weights below this fraction of the largest weight count as zero."""
 
 
 @dataclass(frozen=True)
@@ -44,24 +45,25 @@ class Template:
     rotations : ndarray, shape (n, d, d)
         The rotation set of the job; only its extent matters here (it decides the search box).
     order : {1, 3}
-        Interpolation of the template: linear or cubic B-spline. Masks are always interpolated linearly, which keeps
-        their weights within [0, 1].
+        Interpolation of the template: linear or cubic B-spline. Masks are always interpolated linearly, which
+        keeps their weights within [0, 1].
 
     Attributes
     ----------
     box : tuple of int
-        Shape of the *search box*: the smallest with the template's centre in its middle that holds the mask at every
-        rotation of the set.
+        Shape of the *search box*: the smallest with the template's centre in its middle that holds the mask
+        at every rotation of the set.
     invariant : bool
         Whether the mask looks the same at every rotation of the set.
     reach : tuple of (int, int)
-        Per axis how many positions at the beginning and at the end of any target no rotation can score, because the
-        mask would stick out.
+        Per axis how many positions at the beginning and at the end of any target no rotation can score,
+        because the mask would stick out.
 
     Raises
     ------
     InputError
-        When the template is constant under its mask, contains values that are not finite, or `order` is neither 1 nor 3.
+        When the template is constant under its mask, contains values that are not finite, or `order` is
+        neither 1 nor 3.
 
     Examples
     --------
@@ -83,10 +85,14 @@ class Template:
         self.values = np.asarray(values, np.float64)
         self.mask = np.asarray(mask, np.float64)
         if not np.isfinite(self.values).all():
-            raise InputError("template: it contains NaN or infinity. Replace them, or mask them out and set them to 0.")
+            raise InputError(
+                "template: it contains NaN or infinity. Replace them, or mask them out and set them to 0."
+            )
         inside = self.values[self.mask > 0]
         if inside.size < 2 or np.ptp(inside) <= 1e-12 * np.abs(inside).max():
-            raise InputError("template: constant under its mask, so nothing can be told apart. Use another template.")
+            raise InputError(
+                "template: constant under its mask, so nothing can be told apart. Use another template."
+            )
         self.order = order
         self.invariant = is_rotation_invariant(self.mask) or (
             len(rotations) == 1 and _is_identity(rotations[0])
@@ -112,7 +118,9 @@ class Template:
             If the mask changes under rotation.
         """
         if self._fixed_mask is None:
-            raise InputError("mask: it changes when it is rotated; this score needs a rotation-invariant one.")
+            raise InputError(
+                "mask: it changes when it is rotated; this score needs a rotation-invariant one."
+            )
         return self._fixed_mask
 
     def rotated(self, rotation: NDArray[np.float64]) -> RotatedTemplate:
@@ -120,7 +128,7 @@ class Template:
         weights = self._fixed_mask
         if weights is None:
             weights = self._resample(self.mask, rotation, order=1, mode="grid-constant")
-            weights[weights < NEGLIGIBLE_WEIGHT] = 0.0
+            weights[weights < NEGLIGIBLE_WEIGHT * self.mask.max()] = 0.0
         values = self._resample(self._coefficients, rotation, order=self.order, mode="mirror")
         values[weights == 0] = 0.0
         return RotatedTemplate(values, weights, _support(weights))
@@ -132,14 +140,11 @@ class Template:
         box_centre = (np.array(self.box) - 1) / 2
         if _is_identity(rotation):
             # Whole-voxel shifts: evaluate without rounding in the coordinates.
-            offset = np.rint(centre - box_centre)
-            result: NDArray[np.float64] = ndimage.affine_transform(
-                source, np.ones(source.ndim), offset, self.box, order=order, mode=mode, prefilter=False
-            )
-            return result
-        inverse = rotation.T
-        result = ndimage.affine_transform(
-            source, inverse, centre - inverse @ box_centre, self.box, order=order, mode=mode, prefilter=False
+            inverse, offset = np.ones(source.ndim), np.rint(centre - box_centre)
+        else:
+            inverse, offset = rotation.T, centre - rotation.T @ box_centre
+        result: NDArray[np.float64] = ndimage.affine_transform(
+            source, inverse, offset, self.box, order=order, mode=mode, prefilter=False
         )
         return result
 
@@ -169,9 +174,11 @@ def _search_box(
         radius = float(np.sqrt((support**2).sum(axis=1).max()))
         magnitude = np.abs(rotations)
         extents = np.minimum(magnitude @ half_extent, radius)
-        # Interpolation spreads a mask by up to one voxel, except when axes map onto axes.
+        # Linear interpolation spreads a voxel over the open cube of two voxels' width around it, which turns
+        # with the template; nothing is spread when axes map onto axes.
         on_axes = (np.abs(magnitude - np.rint(magnitude)) < 1e-9).all(axis=(1, 2))
-        needed = (extents + np.where(on_axes, 0.0, 1.0)[:, None]).max(axis=0)
+        spread = np.where(on_axes[:, None], 0.0, magnitude.sum(axis=2))
+        needed = (extents + spread).max(axis=0)
     box = []
     for length, half in zip(mask.shape, needed, strict=True):
         size = int(np.ceil(2 * half + 1 - 1e-9))
@@ -182,22 +189,31 @@ def _search_box(
 def _reach(
     mask: NDArray[np.float64], rotations: NDArray[np.float64], box: tuple[int, ...], *, invariant: bool
 ) -> tuple[tuple[int, int], ...]:
-    support = np.argwhere(mask > 0) - (np.array(mask.shape) - 1) / 2
+    centre = (np.array(mask.shape) - 1) / 2
     if invariant:
-        lowest, highest, spread = -support.min(axis=0), support.max(axis=0), 0.0
+        support = np.argwhere(mask > 0) - centre
+        lowest, highest, slack = -support.min(axis=0), support.max(axis=0), 0.0
     else:
-        corners = _hull(support)
+        # A turned voxel lies within half a voxel, on every axis, of a voxel of the box, which gets at least
+        # this part of its weight. What is too light for that part to count may not stick out.
+        part = (1 - math.sqrt(mask.ndim) / 2) ** mask.ndim
+        heavy = mask * part >= NEGLIGIBLE_WEIGHT * mask.max()
+        corners, slack = _hull(np.argwhere(heavy) - centre), 0.5
         below, above = np.full(mask.ndim, np.inf), np.full(mask.ndim, np.inf)
         for start in range(0, len(rotations), 1024):  # bounds the memory for large sets
             turned = np.einsum("rij,kj->rki", rotations[start : start + 1024], corners)
             below = np.minimum(below, (-turned.min(axis=1)).min(axis=0))
             above = np.minimum(above, turned.max(axis=1).min(axis=0))
-        # The interpolated mask may end up to two voxels short of its geometric extent.
-        lowest, highest, spread = below, above, 2.0
+        lowest, highest = below, above
     reach = []
     for size, low, high in zip(box, lowest, highest, strict=True):
         half = ((size - 1) % 2) / 2
-        reach.append((max(0, int(np.ceil(low - half - spread - 1e-9))), max(0, int(np.ceil(high + half - spread - 1e-9)))))
+        reach.append(
+            (
+                max(0, int(np.ceil(low - half - slack - 1e-9))),
+                max(0, int(np.ceil(high + half - slack - 1e-9))),
+            )
+        )
     return tuple(reach)
 
 

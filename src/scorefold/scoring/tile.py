@@ -54,22 +54,25 @@ class Tile:
         mean, std : float
             Of the whole target.
         margin : int
-            More voxels on every side.
+            More voxels on every side. With a margin, what lies outside of the target is its mirror image.
         pad_edges : bool
-            Outside of the target take its mirror image instead of its mean.
+            Outside of the target take its mirror image instead of its mean, also without a margin.
         read_weights : callable, optional
             Returns the target mask of a region.
 
         Returns
         -------
         TargetTile
-            Values of shape ``self.shape + box - 1 + 2 * margin``; index 0 lies ``(box - 1)//2 + margin`` before `start`.
+            Values of shape ``self.shape + box - 1 + 2 * margin``; index 0 lies ``(box - 1)//2 + margin``
+            before `start`.
         """
         inside, missing = self._extent(box, margin)
         values = (read(inside).astype(np.float64) - mean) / std
         weights = None if read_weights is None else read_weights(inside).astype(np.float64)
         if any(before or after for before, after in missing):
-            values = np.pad(values, missing, mode="symmetric") if pad_edges else np.pad(values, missing)
+            # What looks at a voxel's neighbours needs some beyond the border too.
+            mirror = pad_edges or margin > 0
+            values = np.pad(values, missing, mode="symmetric" if mirror else "constant")
             weights = np.ones([s.stop - s.start for s in inside]) if weights is None else weights
             weights = np.pad(weights, missing)
         return TargetTile(values, weights, mean, std)

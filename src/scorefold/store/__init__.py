@@ -1,4 +1,4 @@
-"""The store: one Zarr group that holds a run's inputs, partials, commit records and results, and is the truth."""
+"""The store: one Zarr group with a run's inputs, partials, commit records and results; it is the truth."""
 
 from scorefold.store.commit import ArrayRecord, Commit
 from scorefold.store.maintenance import Collected, Verification, collect_garbage, verify

@@ -1,10 +1,11 @@
 """Small named byte strings beside the arrays of a Zarr store, read and written synchronously.
 
-Zarr's `Store` is asynchronous. Commit records and tables need no array, so they go through the store's own methods, on
-one event loop in a daemon thread of this process; no lock is held while a store works.
+Zarr's `Store` is asynchronous. Commit records and tables need no array, so they go through the store's own
+methods, on one event loop in a daemon thread of this process; no lock is held while a store works.
 """
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Coroutine
 from functools import cache
@@ -27,6 +28,9 @@ def _event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+os.register_at_fork(after_in_child=_event_loop.cache_clear)  # a thread does not survive a fork
+
+
 def _wait(work: Coroutine[Any, Any, _Result]) -> _Result:
     return asyncio.run_coroutine_threadsafe(work, _event_loop()).result()
 
@@ -41,8 +45,8 @@ def open_zarr_store(location: str) -> Store:
     Parameters
     ----------
     location : str
-        A directory, or a URL that obstore understands (``s3://bucket/prefix``; needs ``scorefold[s3]``, and takes
-        credentials from the environment).
+        A directory, or a URL that obstore understands (``s3://bucket/prefix``; needs ``scorefold[s3]``, and
+        takes credentials from the environment).
 
     Raises
     ------
@@ -55,7 +59,9 @@ def open_zarr_store(location: str) -> Store:
         from obstore.store import from_url  # noqa: PLC0415 - an optional dependency
         from zarr.storage import ObjectStore  # noqa: PLC0415
     except ImportError:
-        raise StoreError(f'store "{location}": URLs need obstore. Install scorefold[s3] or give a directory.') from None
+        raise StoreError(
+            f'store "{location}": URLs need obstore. Install scorefold[s3] or give a directory.'
+        ) from None
     store: Store = ObjectStore(from_url(location))
     return store
 
@@ -91,8 +97,8 @@ class Blobs:
         _wait(self._store.delete_dir(prefix))
 
     def names(self, prefix: str) -> list[str]:
-        """Return all names below `prefix` (a folder), sorted."""
-        return sorted(_wait(_collect(self._store.list_prefix(prefix.rstrip("/") + "/"))))
+        """Return all names below `prefix` (a folder, or empty for all), sorted."""
+        return sorted(_wait(_collect(self._store.list_prefix(f"{prefix}/" if prefix else ""))))
 
     def children(self, prefix: str) -> list[str]:
         """Return the names directly below `prefix`, without it, sorted."""

@@ -1,5 +1,6 @@
-"""Commit records: the only evidence that something was computed, naming what exactly and the digest of its bytes."""
+"""Commit records: the only evidence that something was computed, naming what and the digest of its bytes."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Mapping
@@ -13,6 +14,9 @@ from scorefold.analyzer import Coverage
 from scorefold.errors import StoreError
 
 COMMIT_FORMAT = 1
+
+INLINE_BYTES = 16 * 2**10
+"""Arrays up to this size are kept in the record."""
 
 
 def digest(array: NDArray[Any]) -> str:
@@ -28,16 +32,33 @@ def digest(array: NDArray[Any]) -> str:
 
 @dataclass(frozen=True)
 class ArrayRecord:
-    """Digest, dtype and shape of one array that a commit vouches for."""
+    """Digest, dtype and shape of one array that a commit vouches for.
+
+    Attributes
+    ----------
+    digest, dtype, shape
+        What the array must be.
+    inline : str or None
+        The bytes themselves (Base64), for arrays so small that a file of their own would cost more than they
+        do.
+    """
 
     digest: str
     dtype: str
     shape: tuple[int, ...]
+    inline: str | None = None
 
     @classmethod
     def of(cls, array: NDArray[Any]) -> Self:
         """Describe `array`."""
-        return cls(digest(array), array.dtype.str, tuple(array.shape))
+        small = base64.b64encode(array.tobytes()).decode() if array.nbytes <= INLINE_BYTES else None
+        return cls(digest(array), array.dtype.str, tuple(array.shape), small)
+
+    def inline_array(self) -> NDArray[Any] | None:
+        """Return the array if the record holds it."""
+        if self.inline is None:
+            return None
+        return np.frombuffer(base64.b64decode(self.inline), np.dtype(self.dtype)).reshape(self.shape).copy()
 
     def disagreement(self, array: NDArray[Any]) -> str | None:
         """Return in words how `array` differs from this record, or None."""
@@ -86,7 +107,9 @@ class Commit:
             "summary": dict(self.summary),
         }
         text = json.dumps(body, sort_keys=True)
-        return json.dumps({"body": body, "sha256": hashlib.sha256(text.encode()).hexdigest()}, sort_keys=True).encode()
+        return json.dumps(
+            {"body": body, "sha256": hashlib.sha256(text.encode()).hexdigest()}, sort_keys=True
+        ).encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
@@ -103,13 +126,17 @@ class Commit:
             if hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest() != outer["sha256"]:
                 raise StoreError("commit record: its digest disagrees with its content")
             if body["format"] != COMMIT_FORMAT:
-                raise StoreError(f"commit record: format {body['format']}, this version reads {COMMIT_FORMAT}")
+                raise StoreError(
+                    f"commit record: format {body['format']}, this version reads {COMMIT_FORMAT}"
+                )
             return cls(
                 key=body["key"],
                 fingerprint=body["fingerprint"],
                 attempt=body["attempt"],
                 arrays={
-                    name: ArrayRecord(record["digest"], record["dtype"], tuple(record["shape"]))
+                    name: ArrayRecord(
+                        record["digest"], record["dtype"], tuple(record["shape"]), record["inline"]
+                    )
                     for name, record in body["arrays"].items()
                 },
                 coverage=None if body["coverage"] is None else Coverage.from_json(body["coverage"]),

@@ -67,14 +67,24 @@ def collect_garbage(run: RunStore, needed: Iterable[str]) -> Collected:
     """
     before = run.blobs.size("")
     keep = set(needed)
+    with_state = set(run.blobs.children("states"))
     unneeded = (run.committed() | run.checkpoints()) - keep
-    run.forget(unneeded)
-    for key in set(run.blobs.children("states")) & keep:
-        record = run.read_commit(key)
-        for attempt in run.blobs.children(f"states/{key}"):
-            if record is not None and record.attempt != attempt:
+    run.forget(unneeded | (with_state - keep))
+    for key in with_state & keep:
+        attempts = _attempts(run, key)
+        if attempts is not None:
+            for attempt in set(run.blobs.children(f"states/{key}")) - attempts:
                 run.forget_attempt(key, attempt)
     for name in run.blobs.names(""):
         if name.endswith(".partial"):
             run.blobs.delete(name)
     return Collected(len(unneeded), before - run.blobs.size(""))
+
+
+def _attempts(run: RunStore, key: str) -> set[str] | None:
+    """Return the attempts that the records of `key` name, or None if a damaged one may name any."""
+    try:
+        records = [run.read_commit(key), run.read_commit(key, checkpoint=True)]
+    except DamagedPartialError:
+        return None
+    return {record.attempt for record in records if record is not None}

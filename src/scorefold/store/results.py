@@ -1,7 +1,8 @@
-"""The result maps of one target: best scores and rotation ids, written tile by tile, with coarser levels for viewers."""
+"""The result maps of a target: best scores and rotation ids, by tile, with coarser levels for viewers."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import zarr
@@ -36,9 +37,10 @@ def level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 
 class ResultMaps:
-    """``results/<target>/scores`` and ``results/<target>/rotations``, each an OME-Zarr image with levels 0, 1, ….
+    """The maps of a target below ``results/<target>``: ``scores`` and ``rotations``.
 
-    A tile is written as whole chunks, so that no two tasks write one chunk.
+    Each is an OME-Zarr image with levels 0, 1, …. A tile is written as whole chunks, so that no two tasks
+    write one chunk.
 
     Parameters
     ----------
@@ -53,18 +55,32 @@ class ResultMaps:
         self.path = f"results/{target}"
 
     def create(
-        self, shape: tuple[int, ...], chunks: tuple[int, ...], attributes: Mapping[str, Mapping[str, Any]], fill: float
+        self,
+        shape: tuple[int, ...],
+        chunks: tuple[int, ...],
+        attributes: Mapping[str, Mapping[str, Any]],
+        fill: float,
     ) -> None:
-        """Create both maps unless they are there; `attributes` holds those of the groups "scores" and "rotations"."""
+        """Create both maps unless they are there.
+
+        Parameters
+        ----------
+        shape, chunks : tuple of int
+            Of the finest level.
+        attributes : mapping
+            Attributes of the groups "scores" and "rotations".
+        fill : float
+            Score of positions that no tile covers.
+        """
         store = self._run.zarr_store
         for name, dtype, fill_value in (("scores", "float32", fill), ("rotations", "int32", NO_ROTATION)):
             group = f"{self.path}/{name}"
-            try:
+            # Float scores hardly compress; rotation ids do.
+            compressors = [Crc32cCodec()] if name == "scores" else [ZstdCodec(level=1), Crc32cCodec()]
+            with suppress(ContainsGroupError):
                 zarr.create_group(store, path=group, zarr_format=3, attributes=dict(attributes[name]))
-            except ContainsGroupError:
-                pass
             for level, level_shape in enumerate(level_shapes(shape)):
-                try:
+                with suppress(ContainsArrayError):
                     zarr.create_array(
                         store,
                         name=f"{group}/{level}",
@@ -74,17 +90,14 @@ class ResultMaps:
                         fill_value=fill_value,
                         filters=None,
                         serializer=BytesCodec(),
-                        # Float scores hardly compress; rotation ids do.
-                        compressors=[Crc32cCodec()] if name == "scores" else [ZstdCodec(level=1), Crc32cCodec()],
+                        compressors=compressors,
                         dimension_names=("z", "y", "x")[-len(shape) :],
                         config={"write_empty_chunks": True},
                     )
-                except ContainsArrayError:
-                    pass
 
     def level(self, name: str, level: int = 0) -> "zarr.Array[Any]":
         """Return the Zarr array of "scores" or "rotations" at a level."""
-        return cast("zarr.Array[Any]", zarr.open_array(self._run.zarr_store, path=f"{self.path}/{name}/{level}", mode="r+"))
+        return zarr.open_array(self._run.zarr_store, path=f"{self.path}/{name}/{level}", mode="r+")
 
     @property
     def level_count(self) -> int:
@@ -100,7 +113,9 @@ class ResultMaps:
             digests[name] = digest(values)
         return digests
 
-    def check_tile(self, key: str, start: tuple[int, ...], shape: tuple[int, ...], digests: Mapping[str, str]) -> None:
+    def check_tile(
+        self, key: str, start: tuple[int, ...], shape: tuple[int, ...], digests: Mapping[str, str]
+    ) -> None:
         """Compare one tile with its record.
 
         Raises
@@ -124,7 +139,8 @@ class ResultMaps:
             scores, rotations = self.level("scores", level), self.level("rotations", level)
             for region in _chunk_regions(scores.shape, scores.chunks):
                 source = tuple(
-                    slice(2 * r.start, min(2 * r.stop, n)) for r, n in zip(region, fine_scores.shape, strict=True)
+                    slice(2 * r.start, min(2 * r.stop, n))
+                    for r, n in zip(region, fine_scores.shape, strict=True)
                 )
                 pooled = _pool(np.asarray(fine_scores[source]), np.asarray(fine_rotations[source]))
                 scores[region], rotations[region] = pooled
@@ -134,7 +150,8 @@ def _chunk_regions(shape: tuple[int, ...], chunks: tuple[int, ...]) -> list[tupl
     counts = [range(0, n, c) for n, c in zip(shape, chunks, strict=True)]
     grids = np.stack(np.meshgrid(*[list(c) for c in counts], indexing="ij"), axis=-1).reshape(-1, len(shape))
     return [
-        tuple(slice(int(a), min(int(a) + c, n)) for a, c, n in zip(start, chunks, shape, strict=True)) for start in grids
+        tuple(slice(int(a), min(int(a) + c, n)) for a, c, n in zip(start, chunks, shape, strict=True))
+        for start in grids
     ]
 
 

@@ -42,9 +42,10 @@ class RunStore:
         self.zarr_store = open_zarr_store(location)
         self.blobs = Blobs(self.zarr_store)
         try:
-            self.group = zarr.open_group(self.zarr_store, mode="r+", zarr_format=3)
-            attributes = dict(self.group.attrs)["scorefold"]
-            layout, self.fingerprint = attributes["format"], attributes["fingerprint"]
+            # Opened for writing, a directory that does not exist would be made.
+            group = zarr.open_group(self.zarr_store, mode="r", zarr_format=3)
+            attributes: Any = group.attrs["scorefold"]
+            layout, self.fingerprint = attributes["format"], str(attributes["fingerprint"])
         except (FileNotFoundError, KeyError, ValueError, TypeError):
             raise StoreError(f'run "{location}": no scorefold run is stored there. Check the path.') from None
         except OSError as error:
@@ -54,7 +55,7 @@ class RunStore:
                 f'run "{location}": store format {layout}, this version reads {STORE_FORMAT}. '
                 "Use the version of scorefold that wrote it."
             )
-        self.attributes: dict[str, Any] = attributes
+        self.attributes: dict[str, Any] = dict(attributes)
 
     @classmethod
     def exists(cls, location: str) -> bool:
@@ -84,7 +85,9 @@ class RunStore:
         blobs = Blobs(store)
         try:
             if blobs.children(""):
-                raise InputError(f'output "{location}": something is there already. Give a new --out, or resume it.')
+                raise InputError(
+                    f'output "{location}": something is there already. Give a new --out, or resume it.'
+                )
             zarr.create_group(
                 store, zarr_format=3, attributes={"scorefold": {"format": STORE_FORMAT, **attributes}}
             )
@@ -97,7 +100,7 @@ class RunStore:
         if changes.get("fingerprint", self.fingerprint) != self.fingerprint:
             raise StoreError(f'run "{self.location}": the fingerprint of a run never changes')
         self.attributes = {**self.attributes, **changes}
-        self.group.attrs["scorefold"] = self.attributes
+        zarr.open_group(self.zarr_store, mode="r+").attrs["scorefold"] = self.attributes
 
     # Arrays that a run is given once: template, mask, rotations, targets from memory.
 
@@ -159,16 +162,11 @@ class RunStore:
         """
         attempt = uuid.uuid4().hex
         arrays = arrays or {}
+        records = {name: ArrayRecord.of(array) for name, array in arrays.items()}
         for name, array in arrays.items():
-            self._write(_state_path(key, attempt, name), array)
-        record = Commit(
-            key,
-            self.fingerprint,
-            attempt,
-            {name: ArrayRecord.of(array) for name, array in arrays.items()},
-            coverage,
-            summary or {},
-        )
+            if records[name].inline is None:
+                self._write(_state_path(key, attempt, name), array)
+        record = Commit(key, self.fingerprint, attempt, records, coverage, summary or {})
         self.blobs.put(_commit_name(key, checkpoint=checkpoint), record.to_bytes())
         return record
 
@@ -204,16 +202,22 @@ class RunStore:
             raise DamagedPartialError(key, "there is no commit record")
         arrays = {}
         for name, expected in record.arrays.items():
-            path = _state_path(key, record.attempt, name)
-            try:
-                array = np.asarray(zarr.open_array(self.zarr_store, path=path, mode="r")[...])
-            except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
-                raise DamagedPartialError(key, f"array {name!r} cannot be read ({error})") from error
+            array = expected.inline_array()
+            if array is None:
+                array = self._read_state(key, record.attempt, name)
             problem = expected.disagreement(array)
             if problem:
                 raise DamagedPartialError(key, f"array {name!r} {problem}")
             arrays[name] = array
         return arrays, record
+
+    def _read_state(self, key: str, attempt: str, name: str) -> Array:
+        try:
+            return np.asarray(
+                zarr.open_array(self.zarr_store, path=_state_path(key, attempt, name), mode="r")[...]
+            )
+        except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
+            raise DamagedPartialError(key, f"array {name!r} cannot be read ({error})") from error
 
     def committed(self) -> set[str]:
         """Return the keys that have a commit record (verified only when they are read)."""
@@ -224,7 +228,7 @@ class RunStore:
         return {_key_of(name) for name in self.blobs.names("checkpoints") if name.endswith(".json")}
 
     def discard(self, key: str, reason: str) -> None:
-        """Take a record out of service: it moves to ``quarantine/`` with the reason, and the work is due again."""
+        """Move a record to ``quarantine/`` with the reason, so that its work is due again."""
         for checkpoint in (False, True):
             name = _commit_name(key, checkpoint=checkpoint)
             data = self.blobs.get(name)
