@@ -73,7 +73,7 @@ class AbstractAnalyzer(ABC, Generic[State, Result]):
         Returns
         -------
         Result
-            A new result that shares no memory with the inputs that are modified later.
+            The result of all parts together; with a single one, that result.
 
         Raises
         ------

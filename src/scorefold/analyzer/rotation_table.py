@@ -163,7 +163,7 @@ def rank_rotations(matrices: Matrix) -> tuple[RotationTable, Ids]:
     lookup : ndarray of int32, shape (n,)
         The id in `table` of every input row.
     """
-    rows = matrices.reshape(len(matrices), -1)
+    rows = matrices.reshape(len(matrices), matrices.shape[1] ** 2)
     order = np.lexsort(rows.T[::-1])
     ordered = rows[order]
     is_first = np.ones(len(rows), dtype=bool)
@@ -329,9 +329,8 @@ class ObservedRotations:
 
     def table(self) -> tuple[RotationTable, Ids | None]:
         """Return the ranked table of all rotations observed."""
-        if not self._matrices:
-            return RotationTable.empty(self._dimensions), np.empty(0, dtype=np.int32)
-        return rank_rotations(np.stack(self._matrices))
+        shape = (len(self._matrices), self._dimensions, self._dimensions)
+        return rank_rotations(np.array(self._matrices, dtype=np.float64).reshape(shape))
 
 
 def check_resumable(mapping: RotationTable, rotations: RotationTable | None) -> None:

@@ -123,12 +123,18 @@ class PeakCallerRecursiveMasking(PeakCaller):
         """Return allowed positions, each the highest that those before it leave unmasked."""
         indices = np.flatnonzero(allowed)
         descending = indices[np.argsort(-scores.reshape(-1)[indices], kind="stable")]
-        positions = np.stack(np.unravel_index(descending, scores.shape), axis=1)
-        reach = np.arange(-int(self.min_distance), int(self.min_distance) + 1)
-        steps = np.stack(np.meshgrid(*[reach] * scores.ndim, indexing="ij"), axis=-1).reshape(-1, scores.ndim)
-        ball = steps[(steps**2).sum(axis=1) <= self.min_distance**2]
-        chosen = _mask_in_order(positions, ball, np.array(scores.shape), self.num_peaks)
-        return descending[chosen]
+        reach = int(self.min_distance)
+        # In a frame as wide as the ball is, a ball is the same steps of the flat index everywhere.
+        framed = tuple(size + 2 * reach for size in scores.shape)
+        centres = np.ravel_multi_index(
+            tuple(axis + reach for axis in np.unravel_index(descending, scores.shape)), framed
+        )
+        steps = np.indices((2 * reach + 1,) * scores.ndim).reshape(scores.ndim, -1)
+        inside = ((steps - reach) ** 2).sum(axis=0) <= self.min_distance**2
+        ball = np.ravel_multi_index(tuple(steps[:, inside]), framed)
+        ball -= np.ravel_multi_index((reach,) * scores.ndim, framed)
+        is_masked = np.zeros(int(np.prod(framed)), dtype=bool)
+        return descending[_mask_in_order(centres, ball, is_masked, self.num_peaks)]
 
 
 class PeakCallerScipy(PeakCaller):
@@ -187,24 +193,14 @@ class PeakClustering(PeakCallerMaximumFilter):
 
 @njit(nogil=True)
 def _mask_in_order(
-    positions: NDArray[np.int64], ball: NDArray[np.int64], shape: NDArray[np.int64], count: int
-) -> NDArray[np.int64]:
-    """Return which positions, taken in order, lie in no ball around an earlier one taken."""
-    strides = np.ones(len(shape), dtype=np.int64)
-    for axis in range(len(shape) - 2, -1, -1):
-        strides[axis] = strides[axis + 1] * shape[axis + 1]
-    is_masked = np.zeros(strides[0] * shape[0], dtype=np.bool_)
-    chosen = np.empty(min(count, len(positions)), dtype=np.int64)
-    taken = 0
-    for candidate in range(len(positions)):
-        if taken == count:
-            break
-        if is_masked[(positions[candidate] * strides).sum()]:
-            continue
-        chosen[taken] = candidate
-        taken += 1
-        for step in ball:
-            neighbour = positions[candidate] + step
-            if np.all(neighbour >= 0) and np.all(neighbour < shape):
-                is_masked[(neighbour * strides).sum()] = True
-    return chosen[:taken]
+    centres: NDArray[np.intp], ball: NDArray[np.intp], is_masked: NDArray[np.bool_], count: int
+) -> NDArray[np.bool_]:
+    """Return which of the centres, taken in order, lie in no ball around an earlier one, `count` at most."""
+    is_chosen = np.zeros(len(centres), dtype=np.bool_)
+    for candidate in range(len(centres)):
+        if count and not is_masked[centres[candidate]]:
+            is_chosen[candidate] = True
+            count -= 1
+            for step in ball:
+                is_masked[centres[candidate] + step] = True
+    return is_chosen
