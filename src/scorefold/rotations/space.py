@@ -1,0 +1,114 @@
+"""Rotation sets of space: nearly uniform, reduced by the template's symmetry."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scorefold.errors import InputError
+from scorefold.rotations.conventions import relion_to_matrix
+from scorefold.rotations.symmetry import symmetry_group
+from scorefold.rotations.views import spread_views
+
+_LARGEST_STEP = 90.0
+_LARGEST_SET = 20_000_000
+
+
+def space_rotations(step: float, symmetry: str = "C1") -> NDArray[np.float64]:
+    """Return rotations of space, spread nearly evenly, for a template of the given symmetry.
+
+    Parameters
+    ----------
+    step : float
+        Nominal spacing in degrees: the side of the cube that is one rotation's share of the space of all
+        rotations. RELION's samplings are named in the same way. Above 0, at most 90.
+    symmetry : str, default "C1"
+        Point group of the template, see `symmetry_group`. Of the rotations R·g, which show the same, only
+        one is kept.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, 3, 3)
+        Rotations on (z, y, x) vectors; row 0 is the identity. Without symmetry n is about
+        8π² / step³ (step in radians). Same arguments, same rows in the same order.
+
+    Raises
+    ------
+    InputError
+        If the symmetry is unknown, or the step is out of range or asks for more than 20 million rotations.
+
+    See Also
+    --------
+    covering_radius : Measures a set, this one or another.
+
+    Notes
+    -----
+    A rotation is a viewing direction and a turn in the plane (the Hopf fibration, as in [1]_).
+    The directions form a relaxed, nearly hexagonal net, one per step² of the sphere; each is turned in the
+    plane by the step, or the next smaller angle that divides the turn. Net and turns are invariant under the
+    symmetry, so that a reduced set covers as well as a whole one.
+
+    No rotation is farther from the set than its covering radius, about 0.85 step as measured by
+    `covering_radius`:
+
+    ====  =======  ================================  ================
+    step  n        covering radius (degrees)         same n, spiral
+    ====  =======  ================================  ================
+    30    552      24.8                              28.9
+    20    1 872    16.7                              18.8
+    15    4 416    12.8                              13.4
+    10    14 868   8.3                               9.0
+    7     43 784   5.9                               6.3
+    5     118 872  4.3                               4.8
+    3     550 080  2.6                               2.9
+    ====  =======  ================================  ================
+
+    The last column is the super-Fibonacci spiral [2]_ with as many rotations. The grid of [1]_, HEALPix
+    directions times turns, covers to 13.9 degrees with 4 608 rotations and to 6.9 with 36 864. Some published
+    sets are named by their covering radius instead: one named 5 compares with a step of 6 here.
+
+    The number of rotations falls by the order of the group, except that cyclic and dihedral groups of more
+    than 13-fold symmetry are reduced as if they were 13-fold. The covering radius (modulo symmetry) stays
+    within 10 % of that without: so measured for C2 to C14, D1 to D12, T, O and I at steps from 90 to 5.
+
+    References
+    ----------
+    .. [1] Yershova, Jain, LaValle & Mitchell (2010), "Generating uniform incremental grids on SO(3) using the
+       Hopf fibration", Int. J. Robotics Research 29, 801.
+    .. [2] Alexa (2022), "Super-Fibonacci spirals: fast, low-discrepancy sampling of SO(3)", CVPR, 8291.
+
+    Examples
+    --------
+    >>> space_rotations(15).shape
+    (4416, 3, 3)
+    >>> space_rotations(15, symmetry="O").shape
+    (198, 3, 3)
+    """
+    group = symmetry_group(symmetry)
+    if not 0 < step <= _LARGEST_STEP:
+        raise InputError(f"step {step}: must be above 0 and at most {_LARGEST_STEP:g} degrees.")
+    expected = 4 * math.pi / math.radians(step) ** 2 * 360 / step / len(group)
+    if expected > _LARGEST_SET:
+        raise InputError(
+            f"step {step}: about {expected:.2g} rotations, more than {_LARGEST_SET:,}. Pass a larger step."
+        )
+    views = spread_views(math.radians(step), group)
+    angles = np.concatenate([_turn(views.free, step, 360.0), _turn(views.axial, step, 360.0 / views.fold)])
+    rotations = relion_to_matrix(angles)
+    # One more rotation in front, after the symmetry, changes neither coverage nor equivalence.
+    centred: NDArray[np.float64] = rotations[0].T @ rotations
+    centred[0] = np.eye(3)
+    return centred
+
+
+def _turn(views: NDArray[np.float64], step: float, turn: float) -> NDArray[np.float64]:
+    """Return the RELION angles (n, 3) of each view (z, y, x), turned in the plane through `turn` degrees."""
+    count = math.ceil(turn / step * (1 - 1e-9))
+    psi = np.arange(count) * (turn / count)
+    rot = np.degrees(np.arctan2(views[:, 1], views[:, 2]))
+    tilt = np.degrees(np.arctan2(np.hypot(views[:, 1], views[:, 2]), views[:, 0]))
+    angles = np.empty((len(views), count, 3))
+    angles[..., 0] = rot[:, np.newaxis]
+    angles[..., 1] = tilt[:, np.newaxis]
+    angles[..., 2] = psi
+    return angles.reshape(-1, 3)
