@@ -20,9 +20,9 @@ def covering_radius(
     """Return the largest geodesic angle from any rotation to the nearest member of a 3D rotation set.
 
     Random rotations are compared with the set; from the worst of them, random steps of shrinking length climb
-    to the centre of the hole they lie in. The result is therefore a lower bound. Of the exact radius, which
-    the convex hull of the quaternions gives, it misses at most 0.1 % for sets of up to 5 000 rotations and 1 %
-    for 15 000; larger sets have more holes than the default number of samples can visit.
+    to the centre of the hole they lie in. The result is therefore a lower bound. It misses at most 0.1 % of
+    the exact radius, which the convex hull of the quaternions gives, for sets of up to 5 000 rotations, and
+    1 % for 15 000; larger sets have more holes than the default number of samples can visit.
 
     Parameters
     ----------
