@@ -1,8 +1,9 @@
 """Scorefold: template matching and inspection of huge image collections on a Dask cluster."""
 
+from importlib.metadata import version
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = version("scorefold")
 __all__ = ["Match", "match", "open_run"]
 
 

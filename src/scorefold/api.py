@@ -109,7 +109,9 @@ class Match:
         """
         data = self._run.store.blobs.get("tables/picks.parquet")
         if data is None:
-            raise StoreError(f'run "{self.location}": not finished. Go on with: scorefold resume {self.location}')
+            raise StoreError(
+                f'run "{self.location}": not finished. Go on with: scorefold resume {self.location}'
+            )
         return pd.read_parquet(io.BytesIO(data))
 
     @property
@@ -158,7 +160,7 @@ class Match:
         known = {f.name for f in dataclasses.fields(PickOptions)}
         unknown = set(options) - known
         if unknown:
-            raise InputError(f"option {sorted(unknown)[0]}: unknown. Use {', '.join(sorted(known))}.")
+            raise InputError(f"option {min(unknown)}: unknown. Use {', '.join(sorted(known))}.")
         run = change_picks(self._run, dataclasses.replace(self._run.job.picks, **options))
         with executor() as (serial, _):
             drive(run, serial, render=render)
@@ -179,7 +181,9 @@ class Match:
         if first is not None:
             try:
                 picture = base64.b64encode(self.picture(first)).decode()
-                parts.append(f'<img alt="{html.escape(first)}" style="max-width:100%" src="data:image/png;base64,{picture}">')
+                parts.append(
+                    f'<img alt="{html.escape(first)}" style="max-width:100%" src="data:image/png;base64,{picture}">'
+                )
                 table = self.picks.head(_HTML_ROWS).to_html(index=False, float_format="%.4g")
             except (KeyError, StoreError):
                 table = "<p>not finished</p>"
@@ -249,7 +253,7 @@ def match(
     known = {f.name for f in dataclasses.fields(MatchRequest)} - {"targets", "template", "workers"}
     unknown = set(options) - known
     if unknown:
-        raise InputError(f"option {sorted(unknown)[0]}: unknown. Use {', '.join(sorted(known))}.")
+        raise InputError(f"option {min(unknown)}: unknown. Use {', '.join(sorted(known))}.")
     location = str(out) if out is not None else str(Path(tempfile.mkdtemp(prefix="scorefold-")) / "run")
     with executor(scheduler=scheduler, workers=workers, client=client) as (working, _):
         request = MatchRequest(

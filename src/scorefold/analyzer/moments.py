@@ -13,12 +13,11 @@ from scorefold.analyzer.abstract import AbstractAnalyzer, checked_shape, present
 from scorefold.analyzer.exact_sum import ExactSum
 from scorefold.errors import InputError
 
-
 LANES = 8
-"""Number of running sums per map; several of them let the processor add in parallel, in an order that is fixed."""
+"""Number of running sums per map: the processor adds several in parallel, in an order that is fixed."""
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def add_row(row: NDArray[Any], sums: NDArray[Any], squares: NDArray[Any]) -> int:
     """Add one row of scores to running float64 sums; the score in column x goes to lane ``x % LANES``.
 
@@ -43,7 +42,7 @@ def add_row(row: NDArray[Any], sums: NDArray[Any], squares: NDArray[Any]) -> int
         for lane in range(LANES):
             value = np.float64(row[start + lane])
             finite = np.isfinite(value)
-            value = value if finite else 0.0
+            value = value if finite else np.float64(0.0)
             count += finite
             sums[lane] += value
             squares[lane] += value * value
@@ -56,7 +55,7 @@ def add_row(row: NDArray[Any], sums: NDArray[Any], squares: NDArray[Any]) -> int
     return count
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def sum_of_lanes(lanes: NDArray[Any]) -> float:
     """Return the sum of running sums, first to last."""
     total = 0.0
@@ -65,7 +64,7 @@ def sum_of_lanes(lanes: NDArray[Any]) -> float:
     return total
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _row_sums(rows: NDArray[Any]) -> tuple[int, float, float]:
     sums = np.zeros(LANES)
     squares = np.zeros(LANES)

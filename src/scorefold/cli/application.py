@@ -5,7 +5,6 @@ import sys
 from types import FrameType
 from typing import Any, NoReturn
 
-import click
 import typer
 
 from scorefold import __version__
@@ -37,7 +36,7 @@ def _show_version(value: bool) -> None:
 
 @application.callback()
 def _options(
-    version: bool = typer.Option(  # noqa: ARG001
+    version: bool = typer.Option(
         False, "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
     ),
 ) -> None:
@@ -55,19 +54,22 @@ def main() -> None:
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         sys.exit(_run(arguments))
-    except click.ClickException as error:
-        _fail(" ".join(error.format_message().split()), EXIT_BAD_INPUT)
-    except (KeyboardInterrupt, click.Abort, Interrupted) as error:
+    except (KeyboardInterrupt, typer.Abort, Interrupted) as error:
         _fail(str(error) or "interrupted", EXIT_INTERRUPTED)
     except ScorefoldError as error:
         if debug:
             raise
         _fail(str(error), error.exit_code)
     except Exception as error:
+        if hasattr(error, "format_message"):  # usage errors; typer has had their classes in several places
+            _fail(f"{error.format_message()} (see scorefold --help)", EXIT_BAD_INPUT)
         if debug:
             raise
         text = " ".join(str(error).split())
-        _fail(f"internal error: {type(error).__name__}: {text} (run again with --debug for details)", EXIT_BAD_INPUT)
+        _fail(
+            f"internal error: {type(error).__name__}: {text} (run again with --debug for details)",
+            EXIT_BAD_INPUT,
+        )
 
 
 def _run(arguments: list[str]) -> int:

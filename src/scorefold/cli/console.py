@@ -5,7 +5,16 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress as Bars, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import (
+    Progress as Bars,
+)
 from rich.table import Table
 
 from scorefold.cluster import Progress, RunContext
@@ -84,7 +93,9 @@ class ProgressDisplay:
         if finished == self._finished and now - self._printed < PLAIN_SECONDS:
             return
         self._finished, self._printed = finished, now
-        parts = [f"{STAGE_TITLES[s]} {progress.done[s]}/{total}" for s, total in progress.total.items() if total]
+        parts = [
+            f"{STAGE_TITLES[s]} {progress.done[s]}/{total}" for s, total in progress.total.items() if total
+        ]
         console.print("  ".join(parts), soft_wrap=True)
 
 
@@ -95,11 +106,18 @@ def picks_table(run: RunContext, most: int) -> None:
     if not found:
         console.print("no picks: no score reached the threshold")
         best = [_best_score(run, index) for index in range(len(run.job.targets))]
-        lines = [f"{name}: best score {score:.4g}, threshold {threshold:.4g}" for name, score, threshold in best if score is not None]
+        lines = [
+            f"{name}: best score {score:.4g}, threshold {threshold:.4g}"
+            for name, score, threshold in best
+            if score is not None
+        ]
         for line in lines[:most]:
             console.print(line, markup=False)
         if lines:
-            console.print(f"lower it without a new search: scorefold render {run.store.location} --threshold VALUE", soft_wrap=True)
+            console.print(
+                f"lower it without a new search: scorefold render {run.store.location} --threshold VALUE",
+                soft_wrap=True,
+            )
         return
     dimensions = len(run.job.template_shape)
     table = Table(title=f"{len(found)} picks in {len(run.job.targets)} targets", title_justify="left")
@@ -108,7 +126,11 @@ def picks_table(run: RunContext, most: int) -> None:
     for column in ("rank", "score", *("z", "y", "x")[-dimensions:], *angles):
         table.add_column(column, justify="right", no_wrap=True)
     for _, pick in found[:most]:
-        numbers = [f"{pick.score:.3f}", *(f"{c:.1f}" for c in pick.position), *(f"{a:.1f}" for a in pick.angles)]
+        numbers = [
+            f"{pick.score:.3f}",
+            *(f"{c:.1f}" for c in pick.position),
+            *(f"{a:.1f}" for a in pick.angles),
+        ]
         table.add_row(pick.target, str(pick.rank), *numbers)
     console.print(table)
     if len(found) > most:

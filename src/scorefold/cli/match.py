@@ -18,7 +18,9 @@ def command(
     out: Annotated[str, typer.Option("--out", "-o", help="Directory (or URL) for the run; must be new.")],
     workers: Workers = None,
     scheduler: Scheduler = None,
-    render: Annotated[bool, typer.Option("--render/--no-render", help="Make pictures and the report.")] = True,
+    render: Annotated[
+        bool, typer.Option("--render/--no-render", help="Make pictures and the report.")
+    ] = True,
     quiet: Quiet = False,
 ) -> int:
     """Search images or volumes for a template at every rotation and position."""

@@ -27,7 +27,9 @@ MATCH_OPTIONS: dict[str, Any] = {
     "channel": Annotated[
         int | None, typer.Option(help="Channel of colour images, from 0.", rich_help_panel=INPUTS)
     ],
-    "gray": Annotated[bool, typer.Option("--gray", help="Use the luma of colour images.", rich_help_panel=INPUTS)],
+    "gray": Annotated[
+        bool, typer.Option("--gray", help="Use the luma of colour images.", rich_help_panel=INPUTS)
+    ],
     "pages": Annotated[
         str, typer.Option(help="Multi-page files: auto, batch or volume.", rich_help_panel=INPUTS)
     ],
@@ -35,7 +37,8 @@ MATCH_OPTIONS: dict[str, Any] = {
         float | None, typer.Option(help="Pixel size, if files do not tell.", rich_help_panel=INPUTS)
     ],
     "target_mask": Annotated[
-        str | None, typer.Option(help="File of weights: where targets count (score MCC).", rich_help_panel=INPUTS)
+        str | None,
+        typer.Option(help="File of weights: where targets count (score MCC).", rich_help_panel=INPUTS),
     ],
     "mask": Annotated[
         str, typer.Option(help="none, disk, sphere, ellipse, box, or a file.", rich_help_panel=MASKS)
@@ -44,10 +47,14 @@ MATCH_OPTIONS: dict[str, Any] = {
         str | None,
         typer.Option(help="Radius in voxels, or one per axis: 10,20.", rich_help_panel=MASKS),
     ],
-    "mask_edge": Annotated[float, typer.Option(help="Width of a soft edge in voxels.", rich_help_panel=MASKS)],
+    "mask_edge": Annotated[
+        float, typer.Option(help="Width of a soft edge in voxels.", rich_help_panel=MASKS)
+    ],
     "step": Annotated[
         float | None,
-        typer.Option(help="Angular step in degrees; default: the rim moves by 2 voxels.", rich_help_panel=ROTATIONS),
+        typer.Option(
+            help="Angular step in degrees; default: the rim moves by 2 voxels.", rich_help_panel=ROTATIONS
+        ),
     ],
     "angle_range": Annotated[
         str, typer.Option(help="First and last angle of a 2D search.", rich_help_panel=ROTATIONS)
@@ -59,7 +66,8 @@ MATCH_OPTIONS: dict[str, Any] = {
         str | None, typer.Option(help="File of rotations: npy, STAR or csv.", rich_help_panel=ROTATIONS)
     ],
     "score": Annotated[
-        str, typer.Option(help="CC, LCC, NCC, CAM, FLC, FLCSphericalMask, MCC or auto.", rich_help_panel=SCORES)
+        str,
+        typer.Option(help="CC, LCC, NCC, CAM, FLC, FLCSphericalMask, MCC or auto.", rich_help_panel=SCORES),
     ],
     "interpolation": Annotated[
         int, typer.Option(help="Order of the template's interpolation: 1 or 3.", rich_help_panel=SCORES)
@@ -73,9 +81,7 @@ MATCH_OPTIONS: dict[str, Any] = {
     "score_threshold": Annotated[
         float, typer.Option(help="Scores up to this are not recorded.", rich_help_panel=SCORES)
     ],
-    "threshold": Annotated[
-        str, typer.Option(help="Lowest score of a pick, or auto.", rich_help_panel=PICKS)
-    ],
+    "threshold": Annotated[str, typer.Option(help="Lowest score of a pick, or auto.", rich_help_panel=PICKS)],
     "false_positives": Annotated[
         float,
         typer.Option(help="Expected false positives per target, for auto.", rich_help_panel=PICKS),
@@ -87,10 +93,14 @@ MATCH_OPTIONS: dict[str, Any] = {
     "boundary": Annotated[
         int, typer.Option(help="Drop picks this close to the border, in voxels.", rich_help_panel=PICKS)
     ],
-    "top": Annotated[int | None, typer.Option(help="At most so many picks per target.", rich_help_panel=PICKS)],
+    "top": Annotated[
+        int | None, typer.Option(help="At most so many picks per target.", rich_help_panel=PICKS)
+    ],
     "subpixel": Annotated[
         bool,
-        typer.Option("--subpixel/--whole-pixel", help="Refine positions below the voxel.", rich_help_panel=PICKS),
+        typer.Option(
+            "--subpixel/--whole-pixel", help="Refine positions below the voxel.", rich_help_panel=PICKS
+        ),
     ],
     "memory_limit": Annotated[
         str, typer.Option(help="Memory per worker, such as 600MiB or 4GB.", rich_help_panel=RESOURCES)
@@ -106,6 +116,11 @@ TEXT_DEFAULTS = {
 }
 """Defaults of options that are given as text and read by `request_from`."""
 
+Threshold = Annotated[str | None, *MATCH_OPTIONS["threshold"].__metadata__]
+FalsePositives = Annotated[float | None, *MATCH_OPTIONS["false_positives"].__metadata__]
+MinDistance = Annotated[float | None, *MATCH_OPTIONS["min_distance"].__metadata__]
+Boundary = Annotated[int | None, *MATCH_OPTIONS["boundary"].__metadata__]
+Top = Annotated[int | None, *MATCH_OPTIONS["top"].__metadata__]
 Targets = Annotated[list[str], typer.Argument(help="Files, directories or globs to search.")]
 Run = Annotated[Path, typer.Argument(help="Directory (or URL) of a run.", metavar="RUN")]
 Workers = Annotated[
@@ -113,7 +128,11 @@ Workers = Annotated[
 ]
 Scheduler = Annotated[
     str | None,
-    typer.Option(help="Address of a Dask scheduler, or serial.", rich_help_panel=RESOURCES, envvar="DASK_SCHEDULER_ADDRESS"),
+    typer.Option(
+        help="Address of a Dask scheduler, or serial.",
+        rich_help_panel=RESOURCES,
+        envvar="DASK_SCHEDULER_ADDRESS",
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -121,7 +140,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def with_match_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add all search options to a command; it receives those in use as the keyword ``options``."""
-    defaults = {name: parameter.default for name, parameter in inspect.signature(MatchRequest).parameters.items()}
+    defaults = {
+        name: parameter.default for name, parameter in inspect.signature(MatchRequest).parameters.items()
+    }
     defaults |= TEXT_DEFAULTS
     own = [p for p in inspect.signature(function).parameters.values() if p.name != "options"]
     shared = [

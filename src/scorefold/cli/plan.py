@@ -23,7 +23,11 @@ def command(
     """Show the tiles, leaves, memory and time that a search would take; nothing is written."""
     prepared = prepare_match(request_from(targets, options, default_workers(workers, scheduler) or 1))
     if as_json:
-        value = {**prepared.estimate.to_json(), "score": prepared.job.search.score, "unreadable": prepared.unreadable}
+        value = {
+            **prepared.estimate.to_json(),
+            "score": prepared.job.search.score,
+            "unreadable": prepared.unreadable,
+        }
         console.print_json(json.dumps(value))
     else:
         _show(prepared)
@@ -51,11 +55,20 @@ def _rows(prepared: PreparedMatch, estimate: Estimate) -> list[tuple[str, str]]:
         ("rotations", f"{estimate.rotations} ({prepared.job.labels['rotations']})"),
         ("score", prepared.job.search.score),
         ("tiles", f"{estimate.tiles}, transforms of {', '.join(shapes[:3])}{more}"),
-        ("leaves", f"{estimate.leaves}, up to {estimate.largest_batch} tiles × {estimate.largest_rotation_block} rotations"),
+        (
+            "leaves",
+            f"{estimate.leaves}, up to {estimate.largest_batch} tiles × {estimate.largest_rotation_block} rotations",
+        ),
         ("merges", str(estimate.merges)),
-        ("store", f"{_bytes(estimate.result_bytes)} of results, {_bytes(estimate.partial_bytes)} of partials meanwhile"),
+        (
+            "store",
+            f"{_bytes(estimate.result_bytes)} of results, {_bytes(estimate.partial_bytes)} of partials meanwhile",
+        ),
         ("memory", f"{_bytes(estimate.worker_bytes)} per worker, limit {_bytes(estimate.memory_limit)}"),
-        ("time", f"about {_duration(estimate.seconds)} on {estimate.workers} workers (measured on this machine just now)"),
+        (
+            "time",
+            f"about {_duration(estimate.seconds)} on {estimate.workers} workers (measured on this machine just now)",
+        ),
     ]
 
 

@@ -1,23 +1,31 @@
 """`scorefold render`: other picks and new pictures of a finished search, without computing scores again."""
 
 from dataclasses import replace
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from scorefold.cli.execution import default_workers, work
-from scorefold.cli.options import MATCH_OPTIONS, Quiet, Run, Scheduler, Workers
+from scorefold.cli.options import (
+    Boundary,
+    FalsePositives,
+    MinDistance,
+    Quiet,
+    Run,
+    Scheduler,
+    Threshold,
+    Top,
+    Workers,
+)
 from scorefold.cluster import RunContext, change_picks
 from scorefold.errors import InputError
 
 
 def command(
     run: Run,
-    threshold: Annotated[str | None, *MATCH_OPTIONS["threshold"].__metadata__] = None,
-    false_positives: Annotated[float | None, *MATCH_OPTIONS["false_positives"].__metadata__] = None,
-    min_distance: MATCH_OPTIONS["min_distance"] = None,
-    boundary: Annotated[int | None, *MATCH_OPTIONS["boundary"].__metadata__] = None,
-    top: MATCH_OPTIONS["top"] = None,
+    threshold: Threshold = None,
+    false_positives: FalsePositives = None,
+    min_distance: MinDistance = None,
+    boundary: Boundary = None,
+    top: Top = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
     quiet: Quiet = False,

@@ -13,7 +13,9 @@ def command(
     run: Run,
     workers: Workers = None,
     scheduler: Scheduler = None,
-    render: Annotated[bool, typer.Option("--render/--no-render", help="Make pictures and the report.")] = True,
+    render: Annotated[
+        bool, typer.Option("--render/--no-render", help="Make pictures and the report.")
+    ] = True,
     quiet: Quiet = False,
 ) -> int:
     """Go on with a run from what is committed, here or on another cluster."""

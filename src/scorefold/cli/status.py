@@ -24,11 +24,15 @@ def command(run: Run, as_json: Json = False) -> int:
         }
         console.print_json(json.dumps(value))
         return 0
-    table = Table(title=f"{opened.job.labels['template']} in {len(opened.job.targets)} targets", title_justify="left")
+    table = Table(
+        title=f"{opened.job.labels['template']} in {len(opened.job.targets)} targets", title_justify="left"
+    )
     for column in ("stage", "done", "of"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     for stage, total in progress.total.items():
         table.add_row(STAGE_TITLES[stage], str(progress.done[stage]), str(total))
     console.print(table)
-    console.print("finished" if finished else f"not finished; go on with: scorefold resume {run}", soft_wrap=True)
+    console.print(
+        "finished" if finished else f"not finished; go on with: scorefold resume {run}", soft_wrap=True
+    )
     return 0

@@ -2,11 +2,13 @@
 
 from scorefold.cluster.context import RunContext, unreadable_targets
 from scorefold.cluster.driver import Progress, drive, missing_nodes, needed_keys, run_progress, stage_totals
+from scorefold.cluster.executor import Executor
 from scorefold.cluster.render_tasks import failures
 from scorefold.cluster.runs import change_picks, create_run
 from scorefold.cluster.session import executor
 
 __all__ = [
+    "Executor",
     "Progress",
     "RunContext",
     "change_picks",

@@ -44,7 +44,9 @@ class RunContext:
         try:
             targets = json.loads(self.store.blobs.get(TARGETS) or b"null")
             plan = json.loads(self.store.blobs.get(PLAN) or b"null")
-            self.job = MatchJob.from_json(self.store.attributes["job"], [Target.from_json(t) for t in targets])
+            self.job = MatchJob.from_json(
+                self.store.attributes["job"], [Target.from_json(t) for t in targets]
+            )
             self.plan = Plan.from_json(plan)
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(f'run "{location}": its job cannot be read ({error!r}).') from None

@@ -46,7 +46,13 @@ class _Ledger:
         return Progress({stage: self.done[stage] for stage in STAGES}, dict(self.total), last)
 
 
-def drive(run: RunContext, executor: Executor, *, render: bool = True, on_progress: Callable[[Progress], None] | None = None) -> None:
+def drive(
+    run: RunContext,
+    executor: Executor,
+    *,
+    render: bool = True,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> None:
     """Run a job to its end, or on from where it stopped.
 
     Parameters
@@ -91,7 +97,9 @@ def _handle(run: RunContext, outcome: Outcome, failures: Counter[str]) -> None:
     if isinstance(error, DamagedPartialError):
         run.store.discard(key, error.reason)
     failures[key] += 1
-    if failures[key] >= ATTEMPTS or (isinstance(error, ScorefoldError) and not isinstance(error, DamagedPartialError)):
+    if failures[key] >= ATTEMPTS or (
+        isinstance(error, ScorefoldError) and not isinstance(error, DamagedPartialError)
+    ):
         text = " ".join(str(error).split()) or type(error).__name__
         raise StoreError(
             f"{key}: failed {failures[key]} times ({text}). What is done is kept; "

@@ -50,7 +50,9 @@ class DaskExecutor:
                 else:
                     # Dask hands the error of a task on to all that need it.
                     blamed = [by_key[key] for key in node.inputs if key in by_key]
-                    yield Outcome(node, future.exception(), collateral=any(f.status == "error" for f in blamed))
+                    yield Outcome(
+                        node, future.exception(), collateral=any(f.status == "error" for f in blamed)
+                    )
         finally:
             self.client.cancel([future for future in futures if not future.done()], force=True)
 
@@ -79,9 +81,7 @@ def wave_graph(location: str, fingerprint: str, wave: Sequence[Node]) -> HighLev
         depends.setdefault(node.stage, set()).update(stage_of[key] for key in inputs)
     # A merge depends on other merges: one stage must not depend on itself between layers.
     layers = {
-        stage: MaterializedLayer(
-            tasks, annotations={"retries": RETRIES, "priority": STAGES.index(stage)}
-        )
+        stage: MaterializedLayer(tasks, annotations={"retries": RETRIES, "priority": STAGES.index(stage)})
         for stage, tasks in stages.items()
     }
     return HighLevelGraph(layers, {stage: depends[stage] - {stage} for stage in layers})

@@ -103,7 +103,9 @@ def resolve_threshold(run: RunContext, moments: Moments) -> float:
     options = run.job.picks
     if not isinstance(options.threshold, str):
         return float(options.threshold)
-    return false_positive_threshold(moments.count, moments.std, options.false_positives, moments.mean)
+    return false_positive_threshold(
+        moments.count, moments.std, options.false_positives, moments.mean, bounded=run.score.bounded
+    )
 
 
 def _peaks(
@@ -147,9 +149,7 @@ def _peaks(
 
 
 def _maximum(scores: Any) -> float:
-    return max(
-        float(np.max(scores[core])) for core, _ in blocks(scores.shape, 0)
-    )
+    return max(float(np.max(scores[core])) for core, _ in blocks(scores.shape, 0))
 
 
 def blocks(
@@ -170,11 +170,15 @@ def refined_positions(run: RunContext, maps: ResultMaps, peaks: Peaks) -> NDArra
     if run.job.picks.subpixel:
         scores, rotations = maps.level("scores"), maps.level("rotations")
         for core, padded in blocks(scores.shape, 1):
-            inside = np.flatnonzero((peaks.positions[:, 0] >= core[0].start) & (peaks.positions[:, 0] < core[0].stop))
+            inside = np.flatnonzero(
+                (peaks.positions[:, 0] >= core[0].start) & (peaks.positions[:, 0] < core[0].stop)
+            )
             if not inside.size:
                 continue
             # What was never scored must not bend the parabola.
-            block = np.where(np.asarray(rotations[padded]) < 0, np.nan, np.asarray(scores[padded], np.float64))
+            block = np.where(
+                np.asarray(rotations[padded]) < 0, np.nan, np.asarray(scores[padded], np.float64)
+            )
             block = np.pad(block, 1, constant_values=np.nan)
             for row in inside:
                 local = peaks.positions[row] - [p.start for p in padded]

@@ -268,7 +268,9 @@ def _report_data(run: RunContext, picks: dict[int, list[DrawnPick]], sheets: lis
         fingerprint=job.fingerprint,
         versions=run.store.attributes["versions"],
         targets=targets,
-        picks=sorted((p for found in picks.values() for p in found), key=lambda p: (-p.score, p.target, p.rank)),
+        picks=sorted(
+            (p for found in picks.values() for p in found), key=lambda p: (-p.score, p.target, p.rank)
+        ),
         failures=[Failure(name, reason) for name, reason in failures(run).items()],
         histogram=histogram,
         template_picture=encode_png(_template_picture(run.template_values)),
@@ -302,5 +304,7 @@ def _pooled_histogram(run: RunContext) -> tuple[ScoreHistogram | None, list[floa
     counts = np.zeros(len(edges) - 1, np.int64)
     for own_counts, own_edges in parts:
         # Bins of targets differ; a bin's scores count where its middle lies.
-        counts += np.histogram((own_edges[1:] + own_edges[:-1]) / 2, edges, weights=own_counts)[0].astype(np.int64)
+        counts += np.histogram((own_edges[1:] + own_edges[:-1]) / 2, edges, weights=own_counts)[0].astype(
+            np.int64
+        )
     return ScoreHistogram(counts, edges), thresholds

@@ -3,13 +3,13 @@
 import json
 import platform
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec
 
-from scorefold import __version__
 from scorefold.cluster.context import FAILURES, PLAN, TARGETS, RunContext
 from scorefold.planning.job import PickOptions
 from scorefold.planning.prepare import PreparedMatch
@@ -66,7 +66,9 @@ def change_picks(run: RunContext, picks: PickOptions) -> RunContext:
     """
     job = {**run.store.attributes["job"], "picks": asdict(picks)}
     run.store.forget(
-        key for key in run.store.committed() if key.startswith(("call_picks-", "render-", "report-", "tables-"))
+        key
+        for key in run.store.committed()
+        if key.startswith(("call_picks-", "render-", "report-", "tables-"))
     )
     run.store.update_attributes(job=job)
     return RunContext(run.store.location)
@@ -94,7 +96,14 @@ def _keep(store: RunStore, path: str, array: Any) -> None:
 
 def versions() -> dict[str, str]:
     """Return the versions of what decides the numbers."""
-    from importlib.metadata import version  # noqa: PLC0415
-
-    packages = ("numpy", "scipy", "numba", "zarr", "dask", "distributed", "opencv-python-headless")
-    return {"scorefold": __version__, "python": platform.python_version()} | {name: version(name) for name in packages}
+    packages = (
+        "scorefold",
+        "numpy",
+        "scipy",
+        "numba",
+        "zarr",
+        "dask",
+        "distributed",
+        "opencv-python-headless",
+    )
+    return {"python": platform.python_version()} | {name: version(name) for name in packages}

@@ -107,10 +107,14 @@ def merge_states(run: RunContext, node: Node) -> str:
         coverage = coverage.union(record.coverage)
         failures |= record.summary.get("failures", {})
         results = _unpack(arrays, analyzers)
-        merged = results if merged is None else [
-            analyzer.merge([left, right])
-            for analyzer, left, right in zip(analyzers, merged, results, strict=True)
-        ]
+        merged = (
+            results
+            if merged is None
+            else [
+                analyzer.merge([left, right])
+                for analyzer, left, right in zip(analyzers, merged, results, strict=True)
+            ]
+        )
     if merged is None:
         raise ValueError(f"{node.key}: a merge without inputs")
     summary = {"failures": failures, "seconds": round(time.monotonic() - started, 3)}

@@ -9,7 +9,9 @@ from scorefold.cluster.search_tasks import merge_states, score_leaf, write_resul
 from scorefold.planning.plan import STAGES, Node
 
 _TASKS: dict[str, Callable[[RunContext, Node], str]] = dict(
-    zip(STAGES, (score_leaf, merge_states, write_result, call_picks, render_target, write_report), strict=True)
+    zip(
+        STAGES, (score_leaf, merge_states, write_result, call_picks, render_target, write_report), strict=True
+    )
 )
 
 

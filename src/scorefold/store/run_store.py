@@ -105,7 +105,7 @@ class RunStore:
     # Arrays that a run is given once: template, mask, rotations, targets from memory.
 
     def write_array(self, name: str, array: Array) -> None:
-        """Write an input array as one chunk, replacing what is there."""
+        """Write an input array as one chunk; a run's inputs are written once."""
         self._write(name, array)
 
     def read_array(self, name: str) -> Array:
@@ -131,7 +131,6 @@ class RunStore:
             serializer=BytesCodec(),
             compressors=[Crc32cCodec()],
             config={"write_empty_chunks": True},
-            overwrite=True,
         )
 
     # Partials and commits.

@@ -1,18 +1,23 @@
-"""For authors of extensions: test classes and Hypothesis strategies that prove the laws of an analyzer.
+"""For authors of extensions: a test class that proves the laws of an analyzer, strategies, and planted truth.
 
-Needs `hypothesis` and `pytest`, which the extra ``scorefold[test]`` brings.
+The test class and the strategies need `hypothesis` and `pytest`, which the extra ``scorefold[test]`` brings. They
+are imported when they are asked for, so that `scorefold.testing.planting` does without.
 """
 
-from scorefold.testing.analyzer_tests import AnalyzerTests
-from scorefold.testing.strategies import (
-    Observation,
-    merge_along,
-    merge_trees,
-    observations,
-    rotation_matrices,
-    rotation_stacks,
-    score_maps,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from scorefold.testing.analyzer_tests import AnalyzerTests
+    from scorefold.testing.strategies import (
+        Observation,
+        merge_along,
+        merge_trees,
+        observations,
+        rotation_matrices,
+        rotation_stacks,
+        score_maps,
+    )
 
 __all__ = [
     "AnalyzerTests",
@@ -24,3 +29,10 @@ __all__ = [
     "rotation_stacks",
     "score_maps",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = "analyzer_tests" if name == "AnalyzerTests" else "strategies"
+    return getattr(import_module(f"{__name__}.{module}"), name)
