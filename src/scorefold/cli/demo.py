@@ -10,7 +10,7 @@ from rich.rule import Rule
 from scorefold.api import Match
 from scorefold.cli.console import console
 from scorefold.cli.execution import default_workers, show_dashboard, starting, work_on
-from scorefold.cli.options import Workers
+from scorefold.cli.options import Scheduler, Workers
 from scorefold.cluster import Executor, create_run, executor
 from scorefold.demo import Scene, coin_scene, particle_scene
 from scorefold.errors import InputError
@@ -32,17 +32,18 @@ def match(
         Path, typer.Option("--out", "-o", help="Directory for data and runs; must be new.")
     ] = Path("demo-match"),
     workers: Workers = None,
+    scheduler: Scheduler = None,
 ) -> int:
     """Find a turned coin in photographs, then a particle in a simulated volume."""
     if out.exists():
         raise InputError(f'output "{out}": something is there already. Give a new --out, or remove it.')
-    processes = default_workers(workers, None)
+    processes = default_workers(workers, scheduler)
     try:
         coins = coin_scene(out / "coins")
         particles = particle_scene(out / "particles")
     except OSError as error:
         raise InputError(f'output "{out}": cannot be written ({error.strerror or error}).') from None
-    with executor(workers=processes) as (working, dashboard):
+    with executor(scheduler=scheduler, workers=processes) as (working, dashboard):
         show_dashboard(dashboard, quiet=False)
         code = _search(
             "A coin at any angle, in four photographs",
