@@ -56,7 +56,16 @@ def test_a_target_larger_than_memory_stays_below_the_limit_of_every_worker(tmp_p
     patch, positions = make_target(tmp_path / "large.zarr")
     np.save(tmp_path / "patch.npy", patch)
     command = [sys.executable, "-m", "scorefold", "match", str(tmp_path / "large.zarr")]
-    command += ["--template", str(tmp_path / "patch.npy"), "--mask", "disk", "--step", "30", "--threshold", "0.5"]
+    command += [
+        "--template",
+        str(tmp_path / "patch.npy"),
+        "--mask",
+        "disk",
+        "--step",
+        "30",
+        "--threshold",
+        "0.5",
+    ]
     command += ["--out", str(tmp_path / "run"), "--workers", "2", "--memory-limit", f"{LIMIT_MIB}MiB"]
     peaks: dict[int, int] = {}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
@@ -80,7 +89,13 @@ def test_a_target_larger_than_memory_stays_below_the_limit_of_every_worker(tmp_p
     image = zarr.open_array(tmp_path / "large.zarr")
     corner = (slice(3000, 3600), slice(5000, 5700))
     cropped = scorefold.match(
-        np.asarray(image[corner]), patch, mask="disk", step=30, threshold=0.5, render=False, out=tmp_path / "crop"
+        np.asarray(image[corner]),
+        patch,
+        mask="disk",
+        step=30,
+        threshold=0.5,
+        render=False,
+        out=tmp_path / "crop",
     )
     inner = (slice(30, -30), slice(30, -30))
     expected = np.asarray(cropped.scores["array-0000"])[inner]

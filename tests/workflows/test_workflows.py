@@ -1,0 +1,50 @@
+"""The workflows run as they are, at a coarser step, and find what is planted."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+WORKFLOWS = Path(__file__).parents[2] / "workflows"
+
+
+def run(script: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(WORKFLOWS / script), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=170,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.timeout(180)
+def test_match_2d_finds_the_coins_and_picks_again(tmp_path):
+    output = run("match_2d.py", "--out", str(tmp_path / "out"), "--step", "6", "--workers", "1")
+    assert re.search(r"19 picks above 0.6, \d+ above 0.85", output)
+    picks = pd.read_parquet(tmp_path / "out" / "run" / "tables" / "picks.parquet")
+    assert (picks["score"] >= 0.85).all()
+    assert (tmp_path / "out" / "run" / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.timeout(180)
+def test_match_3d_writes_particles_and_a_finer_search_scores_higher(tmp_path):
+    run("match_3d.py", "--out", str(tmp_path / "out"), "--step", "30", "--workers", "1")
+    coarse, fine = (
+        pd.read_parquet(tmp_path / "out" / name / "tables" / "picks.parquet") for name in ("coarse", "fine")
+    )
+    assert len(coarse) >= 6
+    assert (tmp_path / "out" / "coarse" / "tables" / "picks.star").exists()
+    assert fine["score"].max() >= coarse["score"].max()
+
+
+@pytest.mark.timeout(180)
+def test_own_cluster_searches_through_a_client(tmp_path):
+    output = run("own_cluster.py", "--out", str(tmp_path / "out"), "--step", "6")
+    assert "dashboard: http://127.0.0.1:" in output
+    assert len(pd.read_parquet(tmp_path / "out" / "run" / "tables" / "picks.parquet")) == 19
