@@ -34,7 +34,7 @@ def false_positive_threshold(
     Returns
     -------
     float
-        The threshold θ.
+        The threshold θ; 0 if nothing was tested.
 
     Examples
     --------
@@ -43,5 +43,11 @@ def false_positive_threshold(
     >>> round(false_positive_threshold(10**9, std=0.1, bounded=True), 4)
     0.5369
     """
+    if tests == 0:
+        return 0.0
     distance = math.sqrt(2.0) * std * float(erfcinv(min(2.0 * false_positives / tests, 1.0)))
-    return math.tanh(math.atanh(mean) + distance) if bounded else mean + distance
+    if not bounded:
+        return mean + distance
+    # A coefficient of 1 that was computed in floating point may exceed it.
+    largest = 1.0 - 1e-12
+    return math.tanh(math.atanh(min(max(mean, -largest), largest)) + distance)
