@@ -1,7 +1,7 @@
 """For authors of extensions: a test class that proves the laws of an analyzer, strategies, and planted truth.
 
-The test class and the strategies need `hypothesis` and `pytest`, which the extra ``scorefold[test]`` brings. They
-are imported when they are asked for, so that `scorefold.testing.planting` does without.
+The test class and the strategies need `hypothesis` and `pytest`, which the extra ``scorefold[test]`` brings.
+They are imported when they are asked for, so that `scorefold.testing.planting` does without.
 """
 
 from importlib import import_module

@@ -246,7 +246,11 @@ class PeakCaller(AbstractAnalyzer[PeakState, PeakCandidates]):
         return suppress_neighbours(result, self.min_distance, self.num_peaks)
 
     def resume(self, result: PeakCandidates) -> PeakState:
-        """Return a state that goes on from a result."""
+        """Return a state that goes on from a result of this peak caller."""
+        if result.capacity != self.num_candidates:
+            raise InputError(
+                f"resume: the result keeps {result.capacity} candidates; pass num_candidates={result.capacity}"
+            )
         register = register_for(self.rotations, len(self.shape), result.mapping)
         return PeakState(result.scores.copy(), result.positions.copy(), result.rotations.copy(), register)
 

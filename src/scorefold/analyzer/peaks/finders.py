@@ -107,8 +107,10 @@ class PeakCallerFast(PeakCaller):
 class PeakCallerRecursiveMasking(PeakCaller):
     """Peak caller that takes the highest score of a map, masks the ball around it, and repeats.
 
-    The ball has radius `min_distance`. At most `num_peaks` candidates are taken from a map; they are all more
-    than `min_distance` apart. See `PeakCaller` for the parameters.
+    The ball has radius `min_distance`. Positions that may not be peaks, such as those near the boundary, mask
+    their surroundings too, so that the flank of a peak beyond a limit is not taken for one. At most
+    `num_peaks` candidates are taken from a map; they are all more than `min_distance` apart. See `PeakCaller`
+    for the parameters.
 
     Examples
     --------
@@ -121,7 +123,9 @@ class PeakCallerRecursiveMasking(PeakCaller):
 
     def find_candidates(self, scores: NDArray[Any], allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
         """Return allowed positions, each the highest that those before it leave unmasked."""
-        indices = np.flatnonzero(allowed)
+        if not allowed.any():
+            return np.empty(0, dtype=np.intp)
+        indices = np.flatnonzero(scores >= scores[allowed].min())
         descending = indices[np.argsort(-scores.reshape(-1)[indices], kind="stable")]
         reach = int(self.min_distance)
         # In a frame as wide as the ball is, a ball is the same steps of the flat index everywhere.
@@ -134,7 +138,8 @@ class PeakCallerRecursiveMasking(PeakCaller):
         ball = np.ravel_multi_index(tuple(steps[:, inside]), framed)
         ball -= np.ravel_multi_index((reach,) * scores.ndim, framed)
         is_masked = np.zeros(int(np.prod(framed)), dtype=bool)
-        return descending[_mask_in_order(centres, ball, is_masked, self.num_peaks)]
+        may_be_chosen = allowed.reshape(-1)[descending]
+        return descending[_mask_in_order(centres, may_be_chosen, ball, is_masked, self.num_peaks)]
 
 
 class PeakCallerScipy(PeakCaller):
@@ -193,14 +198,18 @@ class PeakClustering(PeakCallerMaximumFilter):
 
 @njit(nogil=True)
 def _mask_in_order(
-    centres: NDArray[np.intp], ball: NDArray[np.intp], is_masked: NDArray[np.bool_], count: int
+    centres: NDArray[np.intp],
+    may_be_chosen: NDArray[np.bool_],
+    ball: NDArray[np.intp],
+    is_masked: NDArray[np.bool_],
+    count: int,
 ) -> NDArray[np.bool_]:
-    """Return which of the centres, taken in order, lie in no ball around an earlier one, `count` at most."""
+    """Return which centres, taken in order, lie in no ball around an earlier one: the first `count` that may."""
     is_chosen = np.zeros(len(centres), dtype=np.bool_)
     for candidate in range(len(centres)):
         if count and not is_masked[centres[candidate]]:
-            is_chosen[candidate] = True
-            count -= 1
+            is_chosen[candidate] = may_be_chosen[candidate]
+            count -= may_be_chosen[candidate]
             for step in ball:
                 is_masked[centres[candidate] + step] = True
     return is_chosen
