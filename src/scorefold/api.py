@@ -1,5 +1,6 @@
 """The Python interface: `match` searches, `open_run` opens what a search left behind."""
 
+import contextlib
 import dataclasses
 import html
 import io
@@ -177,17 +178,16 @@ class Match:
         import base64  # noqa: PLC0415
 
         parts = [f"<p>{html.escape(repr(self))}</p>"]
-        first = next(iter(self.scores), None)
-        if first is not None:
-            try:
-                picture = base64.b64encode(self.picture(first)).decode()
-                parts.append(
-                    f'<img alt="{html.escape(first)}" style="max-width:100%" src="data:image/png;base64,{picture}">'
-                )
-                table = self.picks.head(_HTML_ROWS).to_html(index=False, float_format="%.4g")
-            except (KeyError, StoreError):
-                table = "<p>not finished</p>"
-            parts.append(table)
+        first = next(iter(self.scores))
+        with contextlib.suppress(KeyError):
+            picture = base64.b64encode(self.picture(first)).decode()
+            parts.append(
+                f'<img alt="{html.escape(first)}" style="max-width:100%" src="data:image/png;base64,{picture}">'
+            )
+        try:
+            parts.append(self.picks.head(_HTML_ROWS).to_html(index=False, float_format="%.4g"))
+        except StoreError:
+            parts.append("<p>not finished</p>")
         return "".join(parts)
 
 

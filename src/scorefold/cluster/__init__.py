@@ -1,6 +1,6 @@
 """From plan to work done: tasks, the driver loop, and the clusters it runs on."""
 
-from scorefold.cluster.context import RunContext, unreadable_targets
+from scorefold.cluster.context import RunContext, RunReference, unreadable_targets
 from scorefold.cluster.driver import Progress, drive, missing_nodes, needed_keys, run_progress, stage_totals
 from scorefold.cluster.executor import Executor
 from scorefold.cluster.render_tasks import failures
@@ -11,6 +11,7 @@ __all__ = [
     "Executor",
     "Progress",
     "RunContext",
+    "RunReference",
     "change_picks",
     "create_run",
     "drive",

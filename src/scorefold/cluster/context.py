@@ -3,7 +3,9 @@
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from scorefold.analyzer import AnalyzerProduct, Coverage, MaxScoreOverRotations, RotationTable, ScoreMoments
 from scorefold.errors import StoreError
 from scorefold.io import TargetSource, read_region
-from scorefold.planning.job import MatchJob, Target
+from scorefold.planning.job import MatchJob, Target, canonical_digest
 from scorefold.planning.plan import Plan
 from scorefold.planning.planner import search_template
 from scorefold.scoring.engine import ExactEngine
@@ -30,6 +32,30 @@ PLAN = "job/plan.json"
 FAILURES = "job/unreadable.json"
 
 
+@dataclass(frozen=True)
+class RunReference:
+    """What a task is told of its run: where it is, and what must be found there.
+
+    Attributes
+    ----------
+    location : str
+        Absolute directory, or URL.
+    fingerprint : str
+        Of the job.
+    revision : str
+        Digest of plan and pick options; with others, keys of one job name other work.
+    """
+
+    location: str
+    fingerprint: str
+    revision: str
+
+    @property
+    def token(self) -> str:
+        """What tells the tasks of this run from those of all others on a cluster."""
+        return f"{self.fingerprint[:16]}-{canonical_digest([self.location, self.revision])[:8]}"
+
+
 class RunContext:
     """A run as a task sees it: store, job, plan, template, rotation set; expensive parts are made when first used.
 
@@ -40,7 +66,8 @@ class RunContext:
     """
 
     def __init__(self, location: str) -> None:
-        self.store = RunStore(location)
+        # Workers may have another working directory.
+        self.store = RunStore(location if "://" in location else str(Path(location).absolute()))
         try:
             targets = json.loads(self.store.blobs.get(TARGETS) or b"null")
             plan = json.loads(self.store.blobs.get(PLAN) or b"null")
@@ -55,6 +82,12 @@ class RunContext:
                 f'run "{location}": the stored job has fingerprint {self.job.fingerprint[:12]}, the run '
                 f"{self.store.fingerprint[:12]}. The store was changed by hand; start a new run."
             )
+
+    @cached_property
+    def reference(self) -> RunReference:
+        """How tasks refer to this run."""
+        revision = canonical_digest({"plan": self.plan.to_json(), "picks": asdict(self.job.picks)})
+        return RunReference(self.store.location, self.store.fingerprint, revision)
 
     @cached_property
     def rotations(self) -> NDArray[np.float64]:
@@ -159,25 +192,28 @@ _contexts: dict[str, RunContext] = {}
 _loading = threading.Lock()
 
 
-def context(location: str, fingerprint: str) -> RunContext:
+def context(reference: RunReference) -> RunContext:
     """Return the context of a run, from this process's memory if it is the run used last.
 
     Parameters
     ----------
-    location : str
-        Where the run is stored.
-    fingerprint : str
-        Of the job; another run at the same place is not mistaken for it.
+    reference : RunReference
+        The run; another one at the same place is not mistaken for it.
+
+    Raises
+    ------
+    StoreError
+        If another run is stored there.
     """
     with _loading:
-        known = _contexts.get(location)
-        if known is None or known.store.fingerprint != fingerprint:
-            known = RunContext(location)
-            if known.store.fingerprint != fingerprint:
+        known = _contexts.get(reference.location)
+        if known is None or known.reference != reference:
+            known = RunContext(reference.location)
+            if known.reference != reference:
                 raise StoreError(
-                    f'run "{location}": fingerprint {known.store.fingerprint[:12]} is stored there, '
-                    f"{fingerprint[:12]} was submitted. Was the folder replaced? Submit again."
+                    f'run "{reference.location}": it is not the one that was submitted. '
+                    "Was the folder replaced, or were its picks called anew meanwhile? Submit again."
                 )
             _contexts.clear()
-            _contexts[location] = known
+            _contexts[reference.location] = known
         return known

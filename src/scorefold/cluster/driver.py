@@ -1,12 +1,13 @@
 """The driver: compare the plan with the commits, run a wave of what is missing, repeat until nothing is."""
 
-import itertools
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from scorefold.cluster.context import RunContext
 from scorefold.cluster.executor import Executor, Outcome
+from scorefold.cluster.search_tasks import one_line
 from scorefold.errors import DamagedPartialError, ScorefoldError, StoreError
 from scorefold.planning.plan import STAGES, Node
 
@@ -32,18 +33,6 @@ class Progress:
     done: dict[str, int]
     total: dict[str, int]
     last: Outcome | None = None
-
-
-@dataclass
-class _Ledger:
-    """Counts what is done and remembers what failed."""
-
-    total: dict[str, int]
-    done: Counter[str] = field(default_factory=Counter)
-    failures: Counter[str] = field(default_factory=Counter)
-
-    def progress(self, last: Outcome | None = None) -> Progress:
-        return Progress({stage: self.done[stage] for stage in STAGES}, dict(self.total), last)
 
 
 def drive(
@@ -72,39 +61,62 @@ def drive(
         If some work failed `ATTEMPTS` times; what is committed stays, and the run can be resumed.
     """
     notify = on_progress or (lambda _: None)
-    ledger = _Ledger(stage_totals(run, render=render))
+    total = stage_totals(run, render=render)
+    failures: Counter[str] = Counter()
     while True:
-        committed = run.store.committed()
-        ledger.done = _done(run, committed, render=render)
-        notify(ledger.progress())
-        wave = list(itertools.islice(missing_nodes(run, committed, render=render), WAVE))
+        wave, missing = _survey(run, render=render)
+        done = Counter(total) - missing
+        notify(_progress(done, total))
         if not wave:
             return
-        for outcome in executor.run(run.store.location, run.store.fingerprint, wave):
-            if outcome.error is None:
-                ledger.done[outcome.node.stage] += 1
-            else:
-                _handle(run, outcome, ledger.failures)
-            notify(ledger.progress(outcome))
+        failed: set[str] = set()
+        # Closed on the way out, so that work given to a cluster does not outlive its driver.
+        with contextlib.closing(executor.run(run.reference, wave)) as outcomes:
+            for outcome in outcomes:
+                if outcome.error is None:
+                    done[outcome.node.stage] += 1
+                elif not outcome.collateral:
+                    key = _blamed(outcome)
+                    # Several tasks may stumble over one damaged partial; that is one failure of it.
+                    if key not in failed:
+                        failed.add(key)
+                        failures[key] += 1
+                        _put_up_again(run, key, outcome.error, failures[key])
+                notify(_progress(done, total, outcome))
 
 
-def _handle(run: RunContext, outcome: Outcome, failures: Counter[str]) -> None:
-    """Put damaged partials up for recomputation; stop when the same work fails again and again."""
-    if outcome.collateral:
-        return
-    error = outcome.error
-    key = error.key if isinstance(error, DamagedPartialError) else outcome.node.key
+def _blamed(outcome: Outcome) -> str:
+    """Return the key of the work to do again."""
+    return outcome.error.key if isinstance(outcome.error, DamagedPartialError) else outcome.node.key
+
+
+def _put_up_again(run: RunContext, key: str, error: BaseException, tries: int) -> None:
+    """Make failed work due again; stop when it fails again and again, or an error says that it always will."""
     if isinstance(error, DamagedPartialError):
         run.store.discard(key, error.reason)
-    failures[key] += 1
-    if failures[key] >= ATTEMPTS or (
-        isinstance(error, ScorefoldError) and not isinstance(error, DamagedPartialError)
-    ):
-        text = " ".join(str(error).split()) or type(error).__name__
+        for_good = False
+    else:
+        for_good = isinstance(error, ScorefoldError)
+    if for_good or tries >= ATTEMPTS:
         raise StoreError(
-            f"{key}: failed {failures[key]} times ({text}). What is done is kept; "
+            f"{key}: failed {tries} times ({one_line(error)}). What is done is kept; "
             f"go on with: scorefold resume {run.store.location}"
         ) from error
+
+
+def _survey(run: RunContext, *, render: bool) -> tuple[list[Node], Counter[str]]:
+    """Compare plan and commits: return the next wave, and how much is missing by stage."""
+    wave: list[Node] = []
+    missing: Counter[str] = Counter()
+    for node in missing_nodes(run, run.store.committed(), render=render):
+        missing[node.stage] += 1
+        if len(wave) < WAVE:
+            wave.append(node)
+    return wave, missing
+
+
+def _progress(done: Counter[str], total: dict[str, int], last: Outcome | None = None) -> Progress:
+    return Progress({stage: done[stage] for stage in STAGES}, dict(total), last)
 
 
 def stage_totals(run: RunContext, *, render: bool) -> dict[str, int]:
@@ -153,16 +165,11 @@ def _missing_of_batch(run: RunContext, batch: int, committed: set[str]) -> Itera
     yield write
 
 
-def _done(run: RunContext, committed: set[str], *, render: bool) -> Counter[str]:
-    """Count by stage what need not be done any more: all work but what is missing."""
-    missing = Counter(node.stage for node in missing_nodes(run, committed, render=render))
-    return Counter(stage_totals(run, render=render)) - missing
-
-
 def run_progress(run: RunContext, *, render: bool) -> Progress:
     """Return where a run stands, from its commits alone."""
-    done = _done(run, run.store.committed(), render=render)
-    return Progress({stage: done[stage] for stage in STAGES}, stage_totals(run, render=render))
+    total = stage_totals(run, render=render)
+    _, missing = _survey(run, render=render)
+    return _progress(Counter(total) - missing, total)
 
 
 def needed_keys(run: RunContext) -> set[str]:

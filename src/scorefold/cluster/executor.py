@@ -1,9 +1,10 @@
 """Running a wave of work: the interface of executors, and the serial one, which needs no Dask."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from scorefold.cluster.context import RunReference
 from scorefold.cluster.tasks import run_node
 from scorefold.planning.plan import Node
 
@@ -30,10 +31,16 @@ class Outcome:
 class Executor(Protocol):
     """Runs waves of work. An executor holds no results; the store does."""
 
-    workers: int
+    @property
+    def workers(self) -> int:
+        """Number of tasks that are worked on at a time."""
+        ...
 
-    def run(self, location: str, fingerprint: str, wave: Sequence[Node]) -> Iterator[Outcome]:
-        """Run nodes, each after its inputs in the wave, and yield how each ended, in any order."""
+    def run(self, run: RunReference, wave: Sequence[Node]) -> Generator[Outcome]:
+        """Run nodes, each after its inputs in the wave, and yield how each ended, in any order.
+
+        A generator that is closed early gives up what has not begun.
+        """
         ...
 
 
@@ -42,7 +49,7 @@ class SerialExecutor:
 
     workers = 1
 
-    def run(self, location: str, fingerprint: str, wave: Sequence[Node]) -> Iterator[Outcome]:
+    def run(self, run: RunReference, wave: Sequence[Node]) -> Generator[Outcome]:
         """Run the nodes in the order given; see `Executor.run`."""
         failed: set[str] = set()
         for node in wave:
@@ -51,7 +58,7 @@ class SerialExecutor:
                 yield Outcome(node, RuntimeError("not tried"), collateral=True)
                 continue
             try:
-                run_node(location, fingerprint, node)
+                run_node(run, node)
             except Exception as error:  # noqa: BLE001 - as on a cluster, the driver decides what it means
                 failed.add(node.key)
                 yield Outcome(node, error)

@@ -1,11 +1,13 @@
 """Waves of work as Dask graphs: the only file that touches Dask's graph interfaces."""
 
-from collections.abc import Iterator, Sequence
+# mypy: allow-untyped-calls
+
+from collections.abc import Generator, Sequence
 
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from distributed import Client, as_completed
-from distributed.client import Future
 
+from scorefold.cluster.context import RunReference
 from scorefold.cluster.executor import Outcome
 from scorefold.cluster.tasks import run_node
 from scorefold.planning.plan import STAGES, Node
@@ -33,37 +35,37 @@ class DaskExecutor:
 
     @property
     def workers(self) -> int:
-        """Number of workers at the moment, at least 1."""
-        return max(1, len(self.client.scheduler_info(n_workers=-1)["workers"]))
+        """Number of threads of all workers at the moment, at least 1."""
+        return max(1, sum(map(int, self.client.nthreads().values())))
 
-    def run(self, location: str, fingerprint: str, wave: Sequence[Node]) -> Iterator[Outcome]:
+    def run(self, run: RunReference, wave: Sequence[Node]) -> Generator[Outcome]:
         """Submit the wave as one graph and yield outcomes as they come; see `Executor.run`."""
-        nodes = {_task_key(node.key, fingerprint): node for node in wave}
-        graph = wave_graph(location, fingerprint, wave)
-        futures: list[Future] = self.client.get(graph, list(nodes), sync=False)
-        by_key = {nodes[future.key].key: future for future in futures}
+        nodes = {_task_key(node.key, run): node for node in wave}
+        graph = wave_graph(run, wave)
+        futures = self.client.get(graph, list(nodes), sync=False)
+        by_key = {nodes[str(future.key)].key: future for future in futures}
         try:
             for future in as_completed(futures):
-                node = nodes[future.key]
+                node = nodes[str(future.key)]
                 if future.status == "finished":
                     yield Outcome(node)
                 else:
                     # Dask hands the error of a task on to all that need it.
                     blamed = [by_key[key] for key in node.inputs if key in by_key]
-                    yield Outcome(
-                        node, future.exception(), collateral=any(f.status == "error" for f in blamed)
-                    )
+                    # A task that its scheduler forgot has no error of its own.
+                    error = future.exception() or RuntimeError("the scheduler lost it")
+                    yield Outcome(node, error, collateral=any(f.status == "error" for f in blamed))
         finally:
             self.client.cancel([future for future in futures if not future.done()], force=True)
 
 
-def wave_graph(location: str, fingerprint: str, wave: Sequence[Node]) -> HighLevelGraph:
+def wave_graph(run: RunReference, wave: Sequence[Node]) -> HighLevelGraph:
     """Return one layer per stage, annotated with its retries and priority.
 
     Parameters
     ----------
-    location, fingerprint : str
-        The run and its job.
+    run : RunReference
+        The run.
     wave : sequence of Node
         Work; inputs that are not part of the wave are committed already.
     """
@@ -73,11 +75,9 @@ def wave_graph(location: str, fingerprint: str, wave: Sequence[Node]) -> HighLev
     stage_of = {node.key: node.stage for node in wave}
     for node in wave:
         inputs = [key for key in node.inputs if key in keys]
-        task_key = _task_key(node.key, fingerprint)
-        references = [TaskRef(_task_key(key, fingerprint)) for key in inputs]
-        stages.setdefault(node.stage, {})[task_key] = Task(
-            task_key, run_node, location, fingerprint, node, *references
-        )
+        task_key = _task_key(node.key, run)
+        references = [TaskRef(_task_key(key, run)) for key in inputs]
+        stages.setdefault(node.stage, {})[task_key] = Task(task_key, run_node, run, node, *references)
         depends.setdefault(node.stage, set()).update(stage_of[key] for key in inputs)
     # A merge depends on other merges: one stage must not depend on itself between layers.
     layers = {
@@ -87,7 +87,7 @@ def wave_graph(location: str, fingerprint: str, wave: Sequence[Node]) -> HighLev
     return HighLevelGraph(layers, {stage: depends[stage] - {stage} for stage in layers})
 
 
-def _task_key(key: str, fingerprint: str) -> str:
-    """Return the Dask key: the stage as prefix, and the fingerprint, so that no two jobs share a key."""
+def _task_key(key: str, run: RunReference) -> str:
+    """Return the Dask key: the stage as prefix, and what no other run on the cluster has."""
     stage, rest = key.split("-", 1)
-    return f"{stage}-{fingerprint[:16]}-{rest}"
+    return f"{stage}-{run.token}-{rest}"

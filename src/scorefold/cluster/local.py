@@ -1,5 +1,7 @@
 """The embedded cluster: worker processes on this machine, reachable from this machine only."""
 
+# mypy: allow-untyped-calls
+
 import contextlib
 import socket
 from collections.abc import Iterator
@@ -30,23 +32,21 @@ CONFIGURATION: dict[str, Any] = {
 """Our Dask configuration profile for clusters that scorefold starts itself."""
 
 
-class OneThreadEach(WorkerPlugin):  # type: ignore[misc]
+class OneThreadEach(WorkerPlugin):
     """Keeps the libraries that a task calls to one thread, since every core has a worker of its own."""
 
     name = "scorefold-one-thread-each"
 
     def setup(self, worker: Any) -> None:  # noqa: ARG002
-        """Set the thread counts that the environment does not reach."""
+        """Set the thread count that the environment does not reach."""
         use_one_thread()
 
 
 def use_one_thread() -> None:
-    """Limit OpenCV and numba to one thread in this process."""
+    """Limit OpenCV to one thread in this process; BLAS is limited by the environment that a nanny sets."""
     import cv2  # noqa: PLC0415 - only where tasks run
-    import numba  # noqa: PLC0415
 
     cv2.setNumThreads(1)
-    numba.set_num_threads(1)
 
 
 def _dashboard_address() -> str:

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from scorefold.cluster.context import Read, RunContext, unreadable_targets
 from scorefold.cluster.pick_tasks import blocks
+from scorefold.cluster.search_tasks import one_line
+from scorefold.errors import InputError
 from scorefold.io import TargetSource, empty_picks, tabulate_picks, write_picks, write_table
 from scorefold.planning.job import Target
 from scorefold.planning.plan import Node
@@ -94,10 +96,14 @@ def render_target(run: RunContext, node: Node) -> str:
         return node.key
     picks = drawn_picks(run, node.target)
     pixels = TargetPixels(run.reader(target), target.shape)
-    picture = encode_png(_overlay(run, target, pixels, picks, record.summary["threshold"]))
-    run.store.blobs.put(f"figures/{target.name}.png", picture)
     shown = picks[: CUTOUTS[len(target.shape)]]
-    cutouts = [cut_out(pixels.__getitem__, p.position, p.rotation, run.job.template_shape) for p in shown]
+    try:
+        picture = encode_png(_overlay(run, target, pixels, picks, record.summary["threshold"]))
+        cutouts = [cut_out(pixels.__getitem__, p.position, p.rotation, run.job.template_shape) for p in shown]
+    except (InputError, OSError) as error:  # it was readable when it was searched
+        run.store.commit(node.key, summary={"failure": f"searched, but not drawn: {one_line(error)}"})
+        return node.key
+    run.store.blobs.put(f"figures/{target.name}.png", picture)
     arrays = {"cutouts": np.stack(cutouts)} if cutouts else {}
     run.store.commit(node.key, arrays=arrays, summary={"figure": hashlib.sha256(picture).hexdigest()})
     return node.key
@@ -207,12 +213,14 @@ def _targets_frame(run: RunContext, counts: dict[str, int]) -> pd.DataFrame:
 
 
 def failures(run: RunContext) -> dict[str, str]:
-    """Return every target that could not be searched, with the reason."""
+    """Return every target that could not be searched or drawn, with the reason."""
     found = dict(unreadable_targets(run))
+    options = run.job.picks.digest
     for index, target in enumerate(run.job.targets):
-        record = run.store.read_commit(run.plan.pick_node(index, run.job.picks.digest).key)
-        if record is not None and "failure" in record.summary:
-            found[target.name] = record.summary["failure"]
+        for node in (run.plan.pick_node(index, options), run.plan.render_node(index, options)):
+            record = run.store.read_commit(node.key)
+            if record is not None and "failure" in record.summary:
+                found[target.name] = record.summary["failure"]
     return found
 
 
@@ -236,8 +244,9 @@ def _best_cutouts(run: RunContext, picks: dict[int, list[DrawnPick]]) -> list[Cu
         rows_of.setdefault(index, []).append(row)
     cutouts = []
     for index, rows in rows_of.items():
-        arrays, _ = run.store.read_partial(run.plan.render_node(index, run.job.picks.digest).key)
-        cutouts += [Cutout(picks[index][row], arrays["cutouts"][row]) for row in rows]
+        arrays, record = run.store.read_partial(run.plan.render_node(index, run.job.picks.digest).key)
+        if "failure" not in record.summary:
+            cutouts += [Cutout(picks[index][row], arrays["cutouts"][row]) for row in rows]
     return cutouts
 
 

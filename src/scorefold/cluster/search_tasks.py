@@ -13,7 +13,7 @@ from scorefold.io import ome_multiscales_metadata
 from scorefold.planning.job import Target
 from scorefold.planning.plan import Node
 from scorefold.scoring.tile import Tile
-from scorefold.store import ResultMaps
+from scorefold.store import Commit, ResultMaps
 from scorefold.store.results import level_shapes
 
 CHECKPOINT_SECONDS = 60.0
@@ -36,17 +36,21 @@ def score_leaf(run: RunContext, node: Node) -> str:
     failures: dict[str, str] = {}
     checkpoint = _read_checkpoint(run, node)
     if checkpoint is not None:
-        results, coverage = _unpack(checkpoint[0], analyzers), checkpoint[1]
+        arrays, record = checkpoint
+        results, coverage = _unpack(arrays, analyzers), record.coverage or coverage
+        failures |= record.summary["failures"]
     states = [analyzer.resume(result) for analyzer, result in zip(analyzers, results, strict=True)]
 
     pixels = []
     readable = []
     for position, (target, tile) in enumerate(tiles):
+        if str(target) in failures:
+            continue  # the checkpoint lacks it, whether or not it can be read again
         try:
             pixels.append(run.pixels(run.job.targets[target], tile))
             readable.append(position)
         except (InputError, OSError, ValueError) as error:
-            failures[str(target)] = _one_line(error)
+            failures[str(target)] = one_line(error)
     if readable:
         engine = run.engine(run.plan.group_of(node.batch).tiling.fft_shape)
         batch = engine.prepare([tiles[i][1] for i in readable], pixels, [analyzers[i] for i in readable])
@@ -60,35 +64,35 @@ def score_leaf(run: RunContext, node: Node) -> str:
                     states[position] = state
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
                     done = coverage.union(Coverage.of(coverage.region, first, rotation_id + 1))
-                    _save_checkpoint(run, node, analyzers, states, done)
+                    so_far = _pack(_results(states, analyzers), analyzers)
+                    _save_checkpoint(run, node, so_far, done, failures)
                     saved = time.monotonic()
             coverage = coverage.union(Coverage.of(coverage.region, first, stop))
     else:
         coverage = Coverage.of(coverage.region, *node.rotations)
-    results = [analyzer.result(state) for analyzer, state in zip(analyzers, states, strict=True)]
     summary = {"failures": failures, "seconds": round(time.monotonic() - started, 3)}
-    run.store.commit(node.key, arrays=_pack(results, analyzers), coverage=coverage, summary=summary)
+    arrays = _pack(_results(states, analyzers), analyzers)
+    run.store.commit(node.key, arrays=arrays, coverage=coverage, summary=summary)
     run.store.drop_checkpoint(node.key)
     return node.key
 
 
-def _read_checkpoint(run: RunContext, node: Node) -> tuple[Arrays, Coverage] | None:
+def _read_checkpoint(run: RunContext, node: Node) -> tuple[Arrays, Commit] | None:
     try:
         if run.store.read_commit(node.key, checkpoint=True) is None:
             return None
-        arrays, record = run.store.read_partial(node.key, checkpoint=True)
+        return run.store.read_partial(node.key, checkpoint=True)
     except DamagedPartialError as error:
         run.store.discard(node.key, error.reason)
         return None
-    return None if record.coverage is None else (arrays, record.coverage)
 
 
 def _save_checkpoint(
-    run: RunContext, node: Node, analyzers: list[AnalyzerProduct], states: list[Any], coverage: Coverage
+    run: RunContext, node: Node, arrays: Arrays, coverage: Coverage, failures: dict[str, str]
 ) -> None:
     before = run.store.read_commit(node.key, checkpoint=True)
-    results = [analyzer.result(state) for analyzer, state in zip(analyzers, states, strict=True)]
-    run.store.commit(node.key, arrays=_pack(results, analyzers), coverage=coverage, checkpoint=True)
+    summary = {"failures": failures}
+    run.store.commit(node.key, arrays=arrays, coverage=coverage, summary=summary, checkpoint=True)
     if before is not None:
         run.store.forget_attempt(node.key, before.attempt)
 
@@ -201,6 +205,10 @@ def _map_attributes(run: RunContext, target: Target) -> dict[str, dict[str, Any]
     }
 
 
+def _results(states: list[Any], analyzers: list[AnalyzerProduct]) -> list[Any]:
+    return [analyzer.result(state) for analyzer, state in zip(analyzers, states, strict=True)]
+
+
 def _pack(results: list[Any], analyzers: list[AnalyzerProduct]) -> Arrays:
     """Lay the states of all tiles end to end, one flat array per field."""
     fields: dict[str, list[NDArray[Any]]] = {}
@@ -225,5 +233,6 @@ def _unpack(arrays: Arrays, analyzers: list[AnalyzerProduct]) -> list[Any]:
     return results
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
+    """Return the message of an error on one line, or its type if it has none."""
     return " ".join(str(error).split()) or type(error).__name__

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 
 from scorefold.cluster.executor import Executor, SerialExecutor
+from scorefold.errors import InputError
 
 
 @contextlib.contextmanager
@@ -27,7 +28,16 @@ def executor(
         Ready to work.
     dashboard : str or None
         Address of the Dask dashboard.
+
+    Raises
+    ------
+    InputError
+        If more than one is given, the number of workers is not positive, or the cluster cannot be reached.
     """
+    if sum(given is not None for given in (scheduler, workers, client)) > 1:
+        raise InputError("scheduler, workers and client: give one of them.")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers {workers}: give a number of processes, 1 or more.")
     if scheduler == "serial" or (scheduler is None and workers is None and client is None):
         yield SerialExecutor(), None
         return
@@ -38,6 +48,6 @@ def executor(
         given = local.as_client(client)
         yield DaskExecutor(given), given.dashboard_link
         return
-    connection = local.connected(scheduler) if scheduler else local.local_cluster(workers or 1)
+    connection = local.local_cluster(workers) if workers is not None else local.connected(str(scheduler))
     with connection as opened:
         yield DaskExecutor(opened), opened.dashboard_link

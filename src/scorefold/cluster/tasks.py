@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from scorefold.cluster.context import RunContext, context
+from scorefold.cluster.context import RunContext, RunReference, context
 from scorefold.cluster.pick_tasks import call_picks
 from scorefold.cluster.render_tasks import render_target, write_report
 from scorefold.cluster.search_tasks import merge_states, score_leaf, write_result
@@ -15,15 +15,13 @@ _TASKS: dict[str, Callable[[RunContext, Node], str]] = dict(
 )
 
 
-def run_node(location: str, fingerprint: str, node: Node, *inputs: str) -> str:  # noqa: ARG001
+def run_node(run: RunReference, node: Node, *inputs: str) -> str:  # noqa: ARG001
     """Do one piece of work of a run.
 
     Parameters
     ----------
-    location : str
-        Where the run is stored.
-    fingerprint : str
-        Of its job.
+    run : RunReference
+        The run.
     node : Node
         The work.
     *inputs : str
@@ -34,4 +32,4 @@ def run_node(location: str, fingerprint: str, node: Node, *inputs: str) -> str: 
     str
         The key, committed.
     """
-    return _TASKS[node.stage](context(location, fingerprint), node)
+    return _TASKS[node.stage](context(run), node)

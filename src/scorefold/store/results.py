@@ -95,9 +95,10 @@ class ResultMaps:
                         config={"write_empty_chunks": True},
                     )
 
-    def level(self, name: str, level: int = 0) -> "zarr.Array[Any]":
+    def level(self, name: str, level: int = 0, *, writable: bool = False) -> "zarr.Array[Any]":
         """Return the Zarr array of "scores" or "rotations" at a level."""
-        return zarr.open_array(self._run.zarr_store, path=f"{self.path}/{name}/{level}", mode="r+")
+        path = f"{self.path}/{name}/{level}"
+        return zarr.open_array(self._run.zarr_store, path=path, mode="r+" if writable else "r")
 
     @property
     def level_count(self) -> int:
@@ -109,7 +110,7 @@ class ResultMaps:
         region = tuple(slice(a, a + n) for a, n in zip(start, scores.shape, strict=True))
         digests = {}
         for name, values in (("scores", scores.astype("<f4")), ("rotations", rotations.astype("<i4"))):
-            self.level(name)[region] = values
+            self.level(name, writable=True)[region] = values
             digests[name] = digest(values)
         return digests
 
@@ -136,7 +137,8 @@ class ResultMaps:
         """Fill the coarser levels: of each 2×2(×2) block the best score, and the rotation that reached it."""
         for level in range(1, self.level_count):
             fine_scores, fine_rotations = self.level("scores", level - 1), self.level("rotations", level - 1)
-            scores, rotations = self.level("scores", level), self.level("rotations", level)
+            scores = self.level("scores", level, writable=True)
+            rotations = self.level("rotations", level, writable=True)
             for region in _chunk_regions(scores.shape, scores.chunks):
                 source = tuple(
                     slice(2 * r.start, min(2 * r.stop, n))
