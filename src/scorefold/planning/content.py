@@ -49,7 +49,7 @@ def examine(read: Read, shape: tuple[int, ...], name: str) -> Content:
     Raises
     ------
     InputError
-        If the target contains values that are not finite, or is constant.
+        If the target contains values that are not finite or too large, or is constant.
     """
     hasher = hashlib.sha256(repr(tuple(shape)).encode())
     rows = max(1, SLAB_BYTES // (8 * math.prod(shape[1:])))
@@ -64,17 +64,21 @@ def examine(read: Read, shape: tuple[int, ...], name: str) -> Content:
         broken += int(values.size - np.isfinite(values).sum())
         if broken:
             continue
-        slab_mean = float(values.mean())
-        slab_spread = float(((values - slab_mean) ** 2).sum())
+        with np.errstate(over="ignore", invalid="ignore"):
+            slab_mean = float(values.mean())
+            slab_spread = float(((values - slab_mean) ** 2).sum())
         total = count + values.size
-        spread += slab_spread + (slab_mean - mean) ** 2 * count * values.size / total
-        mean += (slab_mean - mean) * values.size / total
+        shift = slab_mean - mean
+        spread += slab_spread + shift * shift * count * values.size / total
+        mean += shift * values.size / total
         count = total
     if broken:
         raise InputError(
             f'target "{name}": {broken} pixels are NaN or infinite. Replace them before searching.'
         )
     std = math.sqrt(spread / count)
+    if not math.isfinite(std):
+        raise InputError(f'target "{name}": its pixels are too large for a standard deviation. Rescale them.')
     if std <= 1e-12 * abs(mean) or std == 0:
         raise InputError(f'target "{name}": all pixels are equal, there is nothing to find.')
     return Content(hasher.hexdigest(), mean, std)

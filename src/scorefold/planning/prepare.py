@@ -83,7 +83,10 @@ def prepare_match(request: MatchRequest) -> PreparedMatch:
         pad_edges=request.pad_edges,
         score_threshold=float(request.score_threshold),
     )
-    invariant = Template(values, mask, rotations, order=request.interpolation).invariant
+    try:
+        invariant = Template(values, mask, rotations, order=request.interpolation).invariant
+    except InputError as error:
+        raise InputError(str(error).replace("template:", f"{_template_label(request)}:", 1)) from None
     score = choose_score(request.score, invariant=invariant)
     search = SearchOptions(**{**vars(search), "score": score.name})
     template = search_template(values, mask, rotations, search)
@@ -119,16 +122,21 @@ def prepare_match(request: MatchRequest) -> PreparedMatch:
 
 def _template(request: MatchRequest) -> NDArray[np.float64]:
     if _is_path(request.template):
-        values = read_array(request.template, channel=request.channel, gray=request.gray)
+        values = read_array(request.template, channel=request.channel, gray=request.gray, role="template")
     else:
         values = np.asarray(request.template)
+    label = _template_label(request)
     if values.ndim not in (2, 3) or values.dtype.kind not in "biuf":
         raise InputError(
-            f"template: shape {values.shape}, dtype {values.dtype}; give a real 2D image or 3D volume."
+            f"{label}: shape {values.shape}, dtype {values.dtype}; give a real 2D image or 3D volume."
         )
     if min(values.shape) < 2:
-        raise InputError(f"template: shape {values.shape}; every axis needs at least 2 voxels.")
+        raise InputError(f"{label}: shape {values.shape}; every axis needs at least 2 voxels.")
     return np.ascontiguousarray(values, np.float64)
+
+
+def _template_label(request: MatchRequest) -> str:
+    return f'template "{os.fspath(request.template)}"' if _is_path(request.template) else "template"
 
 
 def _mask(request: MatchRequest, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -140,7 +148,7 @@ def _mask(request: MatchRequest, shape: tuple[int, ...]) -> NDArray[np.float32]:
             "mask radius and mask edge: they belong to drawn masks, but the mask is an array or a file."
         )
     if _is_path(mask):
-        return check_mask(read_array(mask), shape, str(mask))
+        return check_mask(read_array(mask, role="mask"), shape, str(mask))
     return check_mask(np.asarray(mask), shape, "array")
 
 
@@ -204,7 +212,7 @@ def _targets(
             read = _reader(source) if array is None else lambda region, array=array: np.asarray(array[region])
             content = examine(read, source.shape, source.name)
         except InputError as error:
-            unreadable[source.name] = _named(str(error), source.name)
+            _report(unreadable, source.name, source.path, str(error))
             continue
         if array is not None:
             path = f"targets/{position:07d}"
@@ -225,9 +233,9 @@ def _targets(
             )
         )
     if not targets:
-        first = next(iter(unreadable.values()))
+        name, reason = next(iter(unreadable.items()))
         more = f" ({len(unreadable) - 1} more targets cannot be used either)" if len(unreadable) > 1 else ""
-        raise InputError(f"{first}{more}")
+        raise InputError(f'target "{name}": {reason}{more}')
     return targets, given, unreadable
 
 
@@ -244,7 +252,7 @@ def _sources(request: MatchRequest, unreadable: dict[str, str]) -> list[tuple[Ta
             pixel_size=request.pixel_size,
         )
         for item in broken:
-            unreadable[Path(item.path).name] = item.reason
+            _report(unreadable, Path(item.path).name, item.path, item.reason)
         sources += [(source, None) for source in found]
     for index, array in enumerate(arrays):
         shape = tuple(int(n) for n in getattr(array, "shape", np.shape(array)))
@@ -269,9 +277,10 @@ def _target_mask(request: MatchRequest, score: Score, targets: Sequence[Target])
         raise InputError(
             f"target mask: score {score.name} does not use one. Use --score MCC, or no target mask."
         )
-    mask = (
-        read_array(request.target_mask) if _is_path(request.target_mask) else np.asarray(request.target_mask)
-    )
+    if _is_path(request.target_mask):
+        mask = read_array(request.target_mask, role="target mask")
+    else:
+        mask = np.asarray(request.target_mask)
     for target in targets:
         if target.shape != mask.shape:
             raise InputError(
@@ -302,5 +311,7 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, str | os.PathLike)
 
 
-def _named(message: str, name: str) -> str:
-    return message if name in message else f'target "{name}": {message}'
+def _report(unreadable: dict[str, str], name: str, path: str, reason: str) -> None:
+    """Note why a target is left out, under its name, or its path where another one has that name."""
+    reason = reason.removeprefix(f'target "{name}": ')
+    unreadable[path if name in unreadable else name] = reason
