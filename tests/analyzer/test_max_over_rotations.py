@@ -136,6 +136,13 @@ class TestMerge:
         tiles = [self.tile(0.3, (0, 0)), self.tile(0.7, (1, 1))]
         assert_same(MaxScoreOverRotations.merge(map(tuple, tiles)), MaxScoreOverRotations.merge(tiles))
 
+    def test_a_position_without_rotation_does_not_count_whatever_its_score(self):
+        scores, *rest = self.tile(-0.5, (0, 0))  # below the threshold everywhere
+        raised = MaxScoreOverRotations.correct_background(scores, mean=-1)
+        merged = MaxScoreOverRotations.merge([(raised, *rest)])
+        assert (merged.scores == 0).all()
+        assert (merged.rotations == -1).all()
+
     def test_results_of_different_sets_are_united(self):
         results = []
         for turns in (TURNS[:2], TURNS[2:]):
