@@ -292,13 +292,11 @@ class MaxScoreOverRotations(AbstractAnalyzer[MaxScoreState | FunctionalState, Ma
         rotations.fill(NO_ROTATION)
         for part, place, lookup in zip(parts, places, lookups, strict=True):
             ids = relabel(part.rotations, lookup)
-            # A part's position without rotation has id -1 and no score above the threshold: it changes
-            # nothing.
             better = functional.improves(scores[place], rotations[place], part.scores, ids < rotations[place])
-            better &= ids != NO_ROTATION
+            better &= ids != NO_ROTATION  # a caller's own arithmetic may have raised scores of no rotation
             np.copyto(scores[place], part.scores, where=better)
             np.copyto(rotations[place], ids, where=better)
-        scores += 0.0  # a caller's own arithmetic on scores may have left -0.0
+        scores += 0.0  # and left -0.0
         return MaxScoreResult(scores, offset, rotations, mapping, threshold)
 
     def resume(self, result: MaxScoreResult) -> MaxScoreState | FunctionalState:
