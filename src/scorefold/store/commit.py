@@ -142,5 +142,5 @@ class Commit:
                 coverage=None if body["coverage"] is None else Coverage.from_json(body["coverage"]),
                 summary=body["summary"],
             )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise StoreError(f"commit record: not readable ({error})") from None

@@ -67,13 +67,13 @@ def collect_garbage(run: RunStore, needed: Iterable[str]) -> Collected:
     """
     before = run.blobs.size("")
     keep = set(needed)
-    with_state = set(run.blobs.children("states"))
+    with_arrays = run.keys_with_arrays()
     unneeded = (run.committed() | run.checkpoints()) - keep
-    run.forget(unneeded | (with_state - keep))
-    for key in with_state & keep:
-        attempts = _attempts(run, key)
-        if attempts is not None:
-            for attempt in set(run.blobs.children(f"states/{key}")) - attempts:
+    run.forget(unneeded | (with_arrays - keep))
+    for key in with_arrays & keep:
+        named = _named_attempts(run, key)
+        if named is not None:
+            for attempt in run.attempts(key) - named:
                 run.forget_attempt(key, attempt)
     for name in run.blobs.names(""):
         if name.endswith(".partial"):
@@ -81,7 +81,7 @@ def collect_garbage(run: RunStore, needed: Iterable[str]) -> Collected:
     return Collected(len(unneeded), before - run.blobs.size(""))
 
 
-def _attempts(run: RunStore, key: str) -> set[str] | None:
+def _named_attempts(run: RunStore, key: str) -> set[str] | None:
     """Return the attempts that the records of `key` name, or None if a damaged one may name any."""
     try:
         records = [run.read_commit(key), run.read_commit(key, checkpoint=True)]

@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from zarr.abc.store import Store
 from zarr.codecs import BytesCodec, Crc32cCodec
 
 from scorefold.analyzer import Coverage
@@ -19,6 +20,9 @@ Array = NDArray[Any]
 
 STORE_FORMAT = 1
 """Layout version of the store; a store of another one is refused rather than misread."""
+
+GROUP_FILE = "zarr.json"
+"""What Zarr puts into every folder of the store."""
 
 
 class RunStore:
@@ -41,29 +45,14 @@ class RunStore:
         self.location = location
         self.zarr_store = open_zarr_store(location)
         self.blobs = Blobs(self.zarr_store)
-        try:
-            # Opened for writing, a directory that does not exist would be made.
-            group = zarr.open_group(self.zarr_store, mode="r", zarr_format=3)
-            attributes: Any = group.attrs["scorefold"]
-            layout, self.fingerprint = attributes["format"], str(attributes["fingerprint"])
-        except (FileNotFoundError, KeyError, ValueError, TypeError):
-            raise StoreError(f'run "{location}": no scorefold run is stored there. Check the path.') from None
-        except OSError as error:
-            raise StoreError(f'run "{location}": {error.strerror or error}.') from None
+        self.attributes = _attributes(self.zarr_store, location)
+        self.fingerprint = str(self.attributes["fingerprint"])
+        layout = self.attributes["format"]
         if layout != STORE_FORMAT:
             raise StoreError(
                 f'run "{location}": store format {layout}, this version reads {STORE_FORMAT}. '
                 "Use the version of scorefold that wrote it."
             )
-        self.attributes: dict[str, Any] = dict(attributes)
-
-    @classmethod
-    def exists(cls, location: str) -> bool:
-        """Tell whether a run is stored at `location`."""
-        try:
-            return "scorefold" in zarr.open_group(open_zarr_store(location), mode="r", zarr_format=3).attrs
-        except (FileNotFoundError, ValueError, OSError):
-            return False
 
     @classmethod
     def create(cls, location: str, attributes: Mapping[str, Any]) -> Self:
@@ -151,16 +140,19 @@ class RunStore:
         key : str
             What was computed.
         arrays : mapping of str to ndarray, optional
-            The state, as plain arrays.
+            The state, as plain arrays; they come back in little-endian byte order.
         coverage : Coverage, optional
             What the state has folded.
         summary : mapping, optional
             Small JSON values for later stages.
         checkpoint : bool
-            Record an unfinished state; it is found by `read_checkpoint` alone.
+            Record an unfinished state; only readers that ask for a checkpoint find it.
         """
         attempt = uuid.uuid4().hex
-        arrays = arrays or {}
+        arrays = {
+            name: array.astype(array.dtype.newbyteorder("<"), copy=False)
+            for name, array in (arrays or {}).items()
+        }
         records = {name: ArrayRecord.of(array) for name, array in arrays.items()}
         for name, array in arrays.items():
             if records[name].inline is None:
@@ -226,6 +218,14 @@ class RunStore:
         """Return the keys that have a checkpoint record."""
         return {_key_of(name) for name in self.blobs.names("checkpoints") if name.endswith(".json")}
 
+    def keys_with_arrays(self) -> set[str]:
+        """Return the keys that have arrays, whether a record names them or not."""
+        return set(self.blobs.children("states")) - {GROUP_FILE}
+
+    def attempts(self, key: str) -> set[str]:
+        """Return the attempts of `key` that have arrays."""
+        return set(self.blobs.children(f"states/{key}")) - {GROUP_FILE}
+
     def discard(self, key: str, reason: str) -> None:
         """Move a record to ``quarantine/`` with the reason, so that its work is due again."""
         for checkpoint in (False, True):
@@ -245,14 +245,29 @@ class RunStore:
 
     def drop_checkpoint(self, key: str) -> None:
         """Delete the checkpoint of work that is committed now."""
-        data = self.blobs.get(_commit_name(key, checkpoint=True))
-        if data is not None:
-            self.blobs.delete(_commit_name(key, checkpoint=True))
-            self.forget_attempt(key, Commit.from_bytes(data).attempt)
+        try:
+            record = self.read_commit(key, checkpoint=True)
+        except DamagedPartialError:
+            record = None  # which arrays are its own cannot be told; they are garbage now
+        self.blobs.delete(_commit_name(key, checkpoint=True))
+        if record is not None:
+            self.forget_attempt(key, record.attempt)
 
     def forget_attempt(self, key: str, attempt: str) -> None:
         """Delete the arrays of one attempt that no record names any more."""
         self.blobs.delete_below(f"states/{key}/{attempt}")
+
+
+def _attributes(store: Store, location: str) -> dict[str, Any]:
+    try:
+        # Opened for writing, a directory that does not exist would be made.
+        attributes: Any = zarr.open_group(store, mode="r", zarr_format=3).attrs["scorefold"]
+        return {"format": attributes["format"], "fingerprint": attributes["fingerprint"], **attributes}
+    except (FileNotFoundError, KeyError, TypeError, ValueError):
+        raise StoreError(f'run "{location}": no scorefold run is stored there. Check the path.') from None
+    except Exception as error:  # stores raise exceptions of many kinds
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise StoreError(f'run "{location}": cannot be read ({reason}).') from error
 
 
 def _commit_name(key: str, *, checkpoint: bool) -> str:
