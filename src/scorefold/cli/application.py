@@ -1,30 +1,37 @@
 """The `scorefold` command: its subcommands, and how errors and interrupts end it."""
 
+import os
 import signal
 import sys
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import typer
 
 from scorefold import __version__
 from scorefold.cli import demo, gc, match, plan, render, resume, status, verify
-from scorefold.cli.execution import Interrupted
+from scorefold.cli.interrupts import EXIT_INTERRUPTED, Interrupted
+from scorefold.cli.usage import usage_message
+from scorefold.cli.wording import one_line
 from scorefold.errors import ScorefoldError
 
 EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
+EXIT_CLOSED_PIPE = 141
+"""What a shell reports for a command that wrote into a pipe nobody reads any more: 128 + SIGPIPE."""
+
+PURPOSE = "Find a template at every rotation and position in huge collections of images and volumes."
 
 application = typer.Typer(
     name="scorefold",
-    help="Find a template at every rotation and position in huge collections of images and volumes.",
+    help=PURPOSE,
+    epilog="Start with: scorefold demo match",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 
-for command in (match, plan, status, resume, verify, gc, render):
-    application.command(command.__name__.rsplit(".", 1)[1])(command.command)
+for command in (match, plan, status, resume, render, verify, gc):
+    application.command(command.__name__.rsplit(".", 1)[1], epilog=command.EXAMPLES)(command.command)
 application.add_typer(demo.application, name="demo")
 
 
@@ -39,8 +46,9 @@ def _options(
     version: bool = typer.Option(
         False, "--version", help="Show the version and exit.", callback=_show_version, is_eager=True
     ),
+    debug: bool = typer.Option(False, "--debug", help="Show tracebacks; may stand anywhere."),
 ) -> None:
-    """Find a template at every rotation and position in huge collections of images and volumes."""
+    pass
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -50,26 +58,30 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 def main() -> None:
     """Run the `scorefold` command and exit: 0 done, 1 some targets failed, 2 bad input, 130 interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # nohup ignores it, which is to stay so
+        signal.signal(signal.SIGHUP, _interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        _write_anything(stream)
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
         sys.exit(_run(arguments))
     except (KeyboardInterrupt, typer.Abort, Interrupted) as error:
         _fail(str(error) or "interrupted", EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # Flushing at exit would fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_CLOSED_PIPE)
     except ScorefoldError as error:
         if debug:
             raise
         _fail(str(error), error.exit_code)
     except Exception as error:
-        if hasattr(error, "format_message"):  # usage errors; typer has had their classes in several places
-            _fail(f"{error.format_message()} (see scorefold --help)", EXIT_BAD_INPUT)
+        if hasattr(error, "format_message"):
+            _fail_usage(error, arguments)
         if debug:
             raise
-        text = " ".join(str(error).split())
-        _fail(
-            f"internal error: {type(error).__name__}: {text} (run again with --debug for details)",
-            EXIT_BAD_INPUT,
-        )
+        _fail(_unexpected(error), EXIT_BAD_INPUT)
 
 
 def _run(arguments: list[str]) -> int:
@@ -77,6 +89,28 @@ def _run(arguments: list[str]) -> int:
     return int(result or 0)
 
 
+def _write_anything(stream: TextIO) -> None:
+    """Let a stream escape what the terminal's encoding lacks, such as bytes of file names that are no text."""
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def _fail_usage(error: Any, arguments: list[str]) -> NoReturn:
+    if type(error).__name__ == "NoArgsIsHelpError":  # a group without a command: the help is the answer
+        text = error.format_message()
+        if text:
+            sys.stdout.write(f"{text}\n")
+        sys.exit(EXIT_BAD_INPUT)
+    _fail(usage_message(error, arguments), EXIT_BAD_INPUT)
+
+
+def _unexpected(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        place = "" if error.filename is None else f'"{error.filename}": '
+        return f"{place}{error.strerror}. Free space or change permissions, then try again."
+    return f"internal error: {type(error).__name__}: {error} (run again with --debug for details)"
+
+
 def _fail(message: str, code: int) -> NoReturn:
-    sys.stderr.write(f"scorefold: {' '.join(message.split())}\n")
+    sys.stderr.write(f"scorefold: {one_line(message)}\n")
     sys.exit(code)

@@ -1,51 +1,85 @@
-"""What the terminal shows: progress per stage, tables of picks, plain lines where there is no terminal."""
+"""The terminal: progress while a run works, plain lines where there is no terminal, tables, failures."""
 
+import json
 import time
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import (
-    Progress as Bars,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 from rich.table import Table
+from rich.text import Text
 
-from scorefold.cluster import Progress, RunContext
-from scorefold.cluster.render_tasks import drawn_picks
+from scorefold.cli.wording import count, one_line
 
-console = Console(highlight=False)
-error_console = Console(stderr=True, highlight=False)
+if TYPE_CHECKING:
+    from scorefold.cluster import Progress
 
 STAGE_TITLES = {
     "score_leaf": "score",
     "merge": "merge",
     "write_result": "write maps",
     "call_picks": "call picks",
-    "render": "render",
+    "render": "draw",
     "report": "report",
 }
 
 PLAIN_SECONDS = 10.0
 """How often a line is printed where progress bars cannot be drawn."""
 
+MOST_FAILURES = 20
+"""Failed targets that are listed; the table of images has all of them."""
+
+
+def say(text: str, *, error: bool = False) -> None:
+    """Print one line as it is: no markup, no wrapping, control characters escaped."""
+    Console(stderr=error, highlight=False).print(Text(one_line(text)), soft_wrap=True)
+
+
+def say_json(value: object) -> None:
+    """Print a report for programs."""
+    Console(highlight=False).out(json.dumps(value, indent=2), highlight=False)
+
+
+def show(table: Table) -> None:
+    """Print a table."""
+    Console(highlight=False).print(table)
+
+
+def plain_table(title: str = "") -> Table:
+    """Return an empty table that looks the same in a terminal, a log file and an e-mail."""
+    return Table(
+        title=Text(title) if title else None,
+        title_justify="left",
+        title_style="bold",
+        box=None,
+        pad_edge=False,
+    )
+
+
+def say_failures(failed: Mapping[str, str]) -> None:
+    """List targets that cannot be searched on standard error."""
+    for name, reason in list(failed.items())[:MOST_FAILURES]:
+        say(f"failed  {name}: {reason}", error=True)
+    if len(failed) > MOST_FAILURES:
+        say(f"… and {len(failed) - MOST_FAILURES:,} more failed", error=True)
+
 
 class ProgressDisplay:
-    """One live bar per stage on a terminal; else a line at every change of stage and every few seconds.
+    """One live bar per stage on a terminal; elsewhere a line every few seconds, none for short jobs.
 
     Parameters
     ----------
     quiet : bool
         Show nothing.
+    clock : callable
+        Returns seconds.
     """
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, clock: Callable[[], float] = time.monotonic) -> None:
+        console = Console(highlight=False)
         self._quiet = quiet
         self._live = console.is_terminal and not quiet
         self._bars = Bars(
@@ -56,8 +90,8 @@ class ProgressDisplay:
             console=console,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._printed = 0.0
-        self._finished: set[str] = set()
+        self._clock = clock
+        self._printed = clock()
 
     def __enter__(self) -> Self:
         if self._live:
@@ -70,16 +104,15 @@ class ProgressDisplay:
         if self._live:
             self._bars.stop()
 
-    def update(self, progress: Progress) -> None:
+    def update(self, progress: "Progress") -> None:
         """Show where a run stands."""
-        if self._quiet:
-            return
         if self._live:
             self._draw(progress)
-        else:
-            self._print(progress)
+        elif not self._quiet and self._clock() - self._printed >= PLAIN_SECONDS:
+            self._printed = self._clock()
+            say(progress_line(progress))
 
-    def _draw(self, progress: Progress) -> None:
+    def _draw(self, progress: "Progress") -> None:
         for stage, total in progress.total.items():
             if not total:
                 continue
@@ -87,59 +120,13 @@ class ProgressDisplay:
                 self._tasks[stage] = self._bars.add_task(STAGE_TITLES[stage], total=total)
             self._bars.update(self._tasks[stage], completed=min(progress.done[stage], total))
 
-    def _print(self, progress: Progress) -> None:
-        finished = {s for s, total in progress.total.items() if total and progress.done[s] >= total}
-        now = time.monotonic()
-        if finished == self._finished and now - self._printed < PLAIN_SECONDS:
-            return
-        self._finished, self._printed = finished, now
-        parts = [
-            f"{STAGE_TITLES[s]} {progress.done[s]}/{total}" for s, total in progress.total.items() if total
-        ]
-        console.print("  ".join(parts), soft_wrap=True)
 
-
-def picks_table(run: RunContext, most: int) -> None:
-    """Print the best picks of a run, and how many there are."""
-    found = [(index, pick) for index in range(len(run.job.targets)) for pick in drawn_picks(run, index)]
-    found.sort(key=lambda item: (-item[1].score, item[0], item[1].rank))
-    if not found:
-        console.print("no picks: no score reached the threshold")
-        best = [_best_score(run, index) for index in range(len(run.job.targets))]
-        lines = [
-            f"{name}: best score {score:.4g}, threshold {threshold:.4g}"
-            for name, score, threshold in best
-            if score is not None
-        ]
-        for line in lines[:most]:
-            console.print(line, markup=False)
-        if lines:
-            console.print(
-                f"lower it without a new search: scorefold render {run.store.location} --threshold VALUE",
-                soft_wrap=True,
-            )
-        return
-    dimensions = len(run.job.template_shape)
-    table = Table(title=f"{len(found)} picks in {len(run.job.targets)} targets", title_justify="left")
-    angles = ["angle"] if dimensions == 2 else ["rot", "tilt", "psi"]
-    table.add_column("target", overflow="fold")
-    for column in ("rank", "score", *("z", "y", "x")[-dimensions:], *angles):
-        table.add_column(column, justify="right", no_wrap=True)
-    for _, pick in found[:most]:
-        numbers = [
-            f"{pick.score:.3f}",
-            *(f"{c:.1f}" for c in pick.position),
-            *(f"{a:.1f}" for a in pick.angles),
-        ]
-        table.add_row(pick.target, str(pick.rank), *numbers)
-    console.print(table)
-    if len(found) > most:
-        console.print(f"… and {len(found) - most} more in the tables")
-
-
-def _best_score(run: RunContext, index: int) -> tuple[str, float | None, float]:
-    record = run.store.read_commit(run.plan.pick_node(index, run.job.picks.digest).key)
-    name = run.job.targets[index].name
-    if record is None or "failure" in record.summary:
-        return name, None, 0.0
-    return name, record.summary["best"], record.summary["threshold"]
+def progress_line(progress: "Progress") -> str:
+    """Return the stages that are under way, in one line."""
+    under_way = [
+        f"{STAGE_TITLES[stage]} {progress.done[stage]:,} of {total:,}"
+        for stage, total in progress.total.items()
+        if 0 < progress.done[stage] < total
+    ]
+    done, total = sum(progress.done.values()), sum(progress.total.values())
+    return ", ".join(under_way) if under_way else f"{count(done, 'task')} of {total:,} done"

@@ -1,80 +1,151 @@
-"""Driving a run from the command line: cluster, progress, what is printed at the end, interrupts."""
+"""Where a command's work is done, and driving a run to its end."""
 
-import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
-from scorefold.cli.console import ProgressDisplay, console, error_console, picks_table
-from scorefold.cluster import Executor, RunContext, drive, executor, failures
+from scorefold.cli.console import ProgressDisplay, say, say_failures
+from scorefold.cli.interrupts import resumable
 from scorefold.errors import InputError
+
+if TYPE_CHECKING:
+    from scorefold.cluster import Executor, RunContext
 
 EXIT_SOME_FAILED = 1
 
-
-class Interrupted(Exception):  # noqa: N818 - not an error
-    """The user or the machine asked to stop; the message says how to go on."""
+SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
 
 
-def default_workers(workers: int | None, scheduler: str | None) -> int | None:
-    """Return the number of embedded workers: as asked for, else one per core; None with a scheduler.
+class Workplace:
+    """Where work is done: a scheduler, which is called at once, or processes that start when there is work.
+
+    So a scheduler that does not answer is found out before anything is read or written, and a mistyped option does
+    not wait for processes to start.
+
+    Parameters
+    ----------
+    workers : int, optional
+        Processes on this machine; default: one per core.
+    scheduler : str, optional
+        Address of a Dask scheduler, or "serial"; default: the environment's DASK_SCHEDULER_ADDRESS, unless `workers`
+        is given.
 
     Raises
     ------
     InputError
-        If both are given, or the number is not positive.
+        If both are given, the number is not positive, or the scheduler does not answer.
     """
-    if scheduler is not None:
-        if workers is not None:
+
+    def __init__(self, workers: int | None, scheduler: str | None) -> None:
+        if workers is not None and scheduler is not None:
             raise InputError("workers and scheduler: give one of them.")
-        return None
-    if workers is not None and workers < 1:
-        raise InputError(f"workers {workers}: give a number of processes, 1 or more.")
-    return workers or len(os.sched_getaffinity(0))
+        if workers is not None and workers < 1:
+            raise InputError(f"workers {workers}: give a number of processes, 1 or more.")
+        if workers is None and scheduler is None:
+            scheduler = os.environ.get(SCHEDULER_VARIABLE)
+        self._scheduler = scheduler or None
+        self._processes = workers or len(os.sched_getaffinity(0))
+        self._open = ExitStack()
+        self._executor: Executor | None = None
+        self._dashboard: str | None = None
+
+    def __enter__(self) -> Self:
+        if self._scheduler is not None:
+            self._connect()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    @property
+    def workers(self) -> int:
+        """Number of workers to plan for."""
+        return self._processes if self._executor is None else self._executor.workers
+
+    def _connect(self) -> "Executor":
+        from scorefold.cluster import executor
+
+        if self._executor is None:
+            workers = None if self._scheduler else self._processes
+            place = executor(scheduler=self._scheduler, workers=workers)
+            self._executor, self._dashboard = self._open.enter_context(place)
+        return self._executor
+
+    def work(
+        self,
+        run: "RunContext",
+        *,
+        render: bool,
+        quiet: bool,
+        summary: "Callable[[RunContext], None]" = lambda _: None,
+    ) -> int:
+        """Drive a run to its end, showing progress.
+
+        Parameters
+        ----------
+        run : RunContext
+            The run.
+        render : bool
+            Whether pictures and the report are made.
+        quiet : bool
+            Print failed targets only.
+        summary : callable
+            Prints what was found.
+
+        Returns
+        -------
+        int
+            Exit code: 0, or 1 if targets could not be searched.
+        """
+        from scorefold.cluster import drive, failures
+
+        with resumable(run.store.location):
+            working = self._connect()
+            if self._dashboard and not quiet:
+                say(f"dashboard  {self._dashboard}")
+                self._dashboard = None  # once is enough
+            with ProgressDisplay(quiet=quiet) as progress:
+                drive(run, working, render=render, on_progress=progress.update)
+        if not quiet:
+            summary(run)
+        failed = failures(run)
+        say_failures(failed)
+        return EXIT_SOME_FAILED if failed else 0
 
 
-def work(
-    run: RunContext, *, scheduler: str | None, workers: int | None, render: bool, quiet: bool, shown: int = 20
-) -> int:
-    """Drive a run to its end on a cluster of its own; see `work_on`."""
-    with starting(run), executor(scheduler=scheduler, workers=workers) as (working, dashboard):
-        show_dashboard(dashboard, quiet=quiet)
-        return work_on(working, run, render=render, quiet=quiet, shown=shown)
+def check_output(location: str) -> None:
+    """Refuse an output that is taken or cannot be written, before anything is read.
 
-
-@contextlib.contextmanager
-def starting(run: RunContext) -> Iterator[None]:
-    """Turn an interrupt into a message that says how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        command = f"scorefold resume {run.store.location}"
-        raise Interrupted(f"interrupted; what is done is kept. Go on with: {command}") from None
-
-
-def show_dashboard(address: str | None, *, quiet: bool) -> None:
-    """Print where the Dask dashboard is."""
-    if address and not quiet:
-        console.print(f"dashboard  [link={address}]{address}[/link]", soft_wrap=True)
-
-
-def work_on(working: Executor, run: RunContext, *, render: bool, quiet: bool, shown: int = 20) -> int:
-    """Drive a run to its end, showing progress; print what was found; return the exit code."""
-    with ProgressDisplay(quiet=quiet) as progress:
-        drive(run, working, render=render, on_progress=progress.update)
-    failed = failures(run)
-    if not quiet:
-        picks_table(run, shown)
-        _files(run.store.location, render=render)
-    for name, reason in failed.items():
-        error_console.print(f"failed  {name}: {reason}", soft_wrap=True, markup=False, highlight=False)
-    return EXIT_SOME_FAILED if failed else 0
-
-
-def _files(location: str, *, render: bool) -> None:
+    Raises
+    ------
+    InputError
+        If something is there already, or its folder is not one that can be written in.
+    """
+    if not location:
+        raise InputError('output "": an empty name. Give a directory as --out.')
     if "://" in location:
-        console.print(f"run  {location}", soft_wrap=True)
+        from scorefold.store.blobs import open_zarr_store
+
+        open_zarr_store(location)
         return
-    shown = ["tables/picks.csv", *(["figures", "report.html"] if render else [])]
-    for name in shown:
-        console.print(f"wrote  {Path(location) / name}", soft_wrap=True, markup=False, highlight=False)
+    path = Path(location)
+    if path.is_symlink() or path.exists():
+        if not path.is_dir() or any(path.iterdir()):
+            raise InputError(
+                f'output "{location}": something is there already. Give a new --out, or go on with it: '
+                "scorefold resume."
+            )
+        folder = path
+    else:
+        folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise InputError(f'output "{location}": "{folder}" is not a directory. Give another --out.')
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(
+            f'output "{location}": "{folder}" cannot be written. Give another --out, or change its permissions.'
+        )

@@ -1,14 +1,24 @@
 """`scorefold gc`: remove what a finished run no longer needs."""
 
-from scorefold.cli.console import console
+from scorefold.cli.console import say
 from scorefold.cli.options import Run
-from scorefold.cluster import RunContext, needed_keys
-from scorefold.store import collect_garbage
+from scorefold.cli.wording import bytes_text, count
+
+EXAMPLES = "Example: scorefold gc found"
 
 
 def command(run: Run) -> int:
-    """Remove partials that are part of a finished result, and leftovers of interrupted work."""
-    opened = RunContext(str(run))
+    """Remove partials that are part of a finished result, and leftovers of interrupted work.
+
+    Nothing else may be at work on the run. Results, tables and pictures stay.
+    """
+    from scorefold.cluster import RunContext, needed_keys
+    from scorefold.store import collect_garbage
+
+    opened = RunContext(run)
     removed = collect_garbage(opened.store, needed_keys(opened))
-    console.print(f"removed {removed.records} partials, {removed.bytes / 2**20:.1f} MiB")
+    if removed.bytes > 0:
+        say(f"removed {count(removed.records, 'partial')}, {bytes_text(removed.bytes)}")
+    else:
+        say("nothing to remove")
     return 0

@@ -1,14 +1,30 @@
 """`scorefold match`: search targets for a template."""
 
-from pathlib import Path
+from functools import partial
 from typing import Annotated, Any
 
 import typer
 
-from scorefold.cli.execution import default_workers, work
-from scorefold.cli.options import Quiet, Scheduler, Targets, Workers, request_from, with_match_options
-from scorefold.cluster import create_run
-from scorefold.planning.prepare import prepare_match
+from scorefold.cli.console import say
+from scorefold.cli.execution import Workplace, check_output
+from scorefold.cli.options import (
+    SHOWN,
+    Quiet,
+    Render,
+    Scheduler,
+    Targets,
+    Workers,
+    request_from,
+    with_match_options,
+)
+from scorefold.cli.results import show_results
+from scorefold.cli.wording import count, duration_text
+
+EXAMPLES = (
+    "Examples:\n\n"
+    "scorefold match images/*.png -t part.png --mask disk --step 3 -o found\n\n"
+    "scorefold match tomograms/ -t ribosome.mrc --mask sphere --step 10 -o found-3d"
+)
 
 
 @with_match_options
@@ -18,13 +34,22 @@ def command(
     out: Annotated[str, typer.Option("--out", "-o", help="Directory (or URL) for the run; must be new.")],
     workers: Workers = None,
     scheduler: Scheduler = None,
-    render: Annotated[
-        bool, typer.Option("--render/--no-render", help="Make pictures and the report.")
-    ] = True,
+    render: Render = True,
     quiet: Quiet = False,
 ) -> int:
     """Search images or volumes for a template at every rotation and position."""
-    processes = default_workers(workers, scheduler)
-    prepared = prepare_match(request_from(targets, options, processes or 1))
-    run = create_run(str(Path(out)) if "://" not in out else out, prepared)
-    return work(run, scheduler=scheduler, workers=processes, render=render, quiet=quiet)
+    from scorefold.cluster import create_run
+    from scorefold.planning.prepare import prepare_match
+
+    check_output(out)
+    with Workplace(workers, scheduler) as place:
+        prepared = prepare_match(request_from(targets, options, place.workers))
+        if not quiet:
+            cost = prepared.estimate
+            say(
+                f"{count(cost.targets, 'target')}, {count(cost.rotations, 'rotation')}, score "
+                f"{prepared.job.search.score}: {duration_text(cost.seconds)} on {count(cost.workers, 'worker')}"
+            )
+        run = create_run(out, prepared)
+        summary = partial(show_results, most=SHOWN, render=render)
+        return place.work(run, render=render, quiet=quiet, summary=summary)

@@ -4,7 +4,6 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -116,24 +115,31 @@ TEXT_DEFAULTS = {
 }
 """Defaults of options that are given as text and read by `request_from`."""
 
+SHOWN = 20
+"""Picks that are printed; the tables have all of them."""
+
 Threshold = Annotated[str | None, *MATCH_OPTIONS["threshold"].__metadata__]
 FalsePositives = Annotated[float | None, *MATCH_OPTIONS["false_positives"].__metadata__]
 MinDistance = Annotated[float | None, *MATCH_OPTIONS["min_distance"].__metadata__]
 Boundary = Annotated[int | None, *MATCH_OPTIONS["boundary"].__metadata__]
 Top = Annotated[int | None, *MATCH_OPTIONS["top"].__metadata__]
-Targets = Annotated[list[str], typer.Argument(help="Files, directories or globs to search.")]
-Run = Annotated[Path, typer.Argument(help="Directory (or URL) of a run.", metavar="RUN")]
+Subpixel = Annotated[bool | None, *MATCH_OPTIONS["subpixel"].__metadata__]
+Targets = Annotated[
+    list[str], typer.Argument(help="Files, directories or globs to search.", metavar="TARGETS...")
+]
+Run = Annotated[str, typer.Argument(help="Directory (or URL) of a run.", metavar="RUN")]
 Workers = Annotated[
-    int | None, typer.Option(help="Worker processes of the embedded cluster.", rich_help_panel=RESOURCES)
+    int | None,
+    typer.Option(help="Processes on this machine; default: one per core.", rich_help_panel=RESOURCES),
 ]
 Scheduler = Annotated[
     str | None,
     typer.Option(
-        help="Address of a Dask scheduler, or serial.",
+        help="Address of a Dask scheduler (also in DASK_SCHEDULER_ADDRESS), or serial: no cluster at all.",
         rich_help_panel=RESOURCES,
-        envvar="DASK_SCHEDULER_ADDRESS",
     ),
 ]
+Render = Annotated[bool, typer.Option("--render/--no-render", help="Make pictures and the report.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -171,6 +177,7 @@ def request_from(targets: Sequence[str], options: dict[str, Any], workers: int) 
     """
     read = dict(options)
     read["memory_limit"] = parse_bytes(options["memory_limit"])
+    read["threshold"] = parse_threshold(options["threshold"])
     first, *rest = _numbers("angle range", options["angle_range"])
     if len(rest) != 1:
         raise InputError(f'angle range "{options["angle_range"]}": give two angles, such as 0,180.')
@@ -199,6 +206,22 @@ def parse_bytes(text: str) -> int:
     if size <= 0:
         raise InputError(f'memory limit "{text}": give a number with a unit, such as 600MiB or 4GB.')
     return size
+
+
+def parse_threshold(text: str) -> float | str:
+    """Read a threshold: a number, or "auto".
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    if text == "auto":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f'threshold "{text}": give a number or auto.') from None
 
 
 def _numbers(name: str, text: str) -> list[float]:

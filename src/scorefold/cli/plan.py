@@ -1,15 +1,20 @@
 """`scorefold plan`: what a search would cost, without doing it."""
 
-import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
+from rich.text import Text
 
-from scorefold.cli.console import console, error_console
-from scorefold.cli.execution import default_workers
+from scorefold.cli.console import plain_table, say_failures, say_json, show
+from scorefold.cli.execution import EXIT_SOME_FAILED, Workplace
 from scorefold.cli.options import Json, Scheduler, Targets, Workers, request_from, with_match_options
-from scorefold.planning.estimate import Estimate
-from scorefold.planning.prepare import PreparedMatch, prepare_match
+from scorefold.cli.wording import bytes_text, count, duration_text, one_line, shape_text
+
+if TYPE_CHECKING:
+    from scorefold.planning.prepare import PreparedMatch
+
+EXAMPLES = "Example: scorefold plan tomograms/ -t ribosome.mrc --mask sphere --step 10 --memory-limit 4GiB"
+
+MOST_SHAPES = 3
 
 
 @with_match_options
@@ -20,74 +25,60 @@ def command(
     scheduler: Scheduler = None,
     as_json: Json = False,
 ) -> int:
-    """Show the tiles, leaves, memory and time that a search would take; nothing is written."""
-    prepared = prepare_match(request_from(targets, options, default_workers(workers, scheduler) or 1))
+    """Show the tiles, leaves, memory and time that a search would take; nothing is written.
+
+    It takes the options of match. The time is measured on this machine for one rotation, then multiplied.
+    """
+    from scorefold.planning.prepare import prepare_match
+
+    with Workplace(workers, scheduler) as place:
+        prepared = prepare_match(request_from(targets, options, place.workers))
     if as_json:
         value = {
             **prepared.estimate.to_json(),
             "score": prepared.job.search.score,
             "unreadable": prepared.unreadable,
         }
-        console.print_json(json.dumps(value))
+        say_json(value)
     else:
         _show(prepared)
-    for name, reason in prepared.unreadable.items():
-        error_console.print(f"failed  {name}: {reason}", soft_wrap=True, markup=False)
-    return 1 if prepared.unreadable else 0
+    say_failures(prepared.unreadable)
+    return EXIT_SOME_FAILED if prepared.unreadable else 0
 
 
-def _show(prepared: PreparedMatch) -> None:
+def _show(prepared: "PreparedMatch") -> None:
+    table = plain_table()
+    table.show_header = False
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, value in _rows(prepared):
+        table.add_row(name, Text(one_line(value)))
+    show(table)
+
+
+def _rows(prepared: "PreparedMatch") -> list[tuple[str, str]]:
     estimate = prepared.estimate
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="dim")
-    table.add_column()
-    for name, value in _rows(prepared, estimate):
-        table.add_row(name, value)
-    console.print(table)
-
-
-def _rows(prepared: PreparedMatch, estimate: Estimate) -> list[tuple[str, str]]:
-    shapes = [_shape(shape) for shape in dict.fromkeys(estimate.fft_shapes)]
-    more = f" and {len(shapes) - 3} more" if len(shapes) > 3 else ""
+    shapes = [shape_text(shape) for shape in dict.fromkeys(estimate.fft_shapes)]
+    more = f" and {len(shapes) - MOST_SHAPES} more" if len(shapes) > MOST_SHAPES else ""
+    template, box = shape_text(prepared.job.template_shape), shape_text(prepared.plan.box)
+    largest = (
+        f"{count(estimate.largest_batch, 'tile')} × {count(estimate.largest_rotation_block, 'rotation')}"
+    )
     return [
-        ("targets", str(estimate.targets)),
-        ("template", f"{_shape(prepared.job.template_shape)}, search box {_shape(prepared.plan.box)}"),
-        ("rotations", f"{estimate.rotations} ({prepared.job.labels['rotations']})"),
+        ("targets", f"{estimate.targets:,}"),
+        ("template", f"{template}, mask {prepared.job.labels['mask']}, search box {box}"),
+        ("rotations", prepared.job.labels["rotations"]),
         ("score", prepared.job.search.score),
-        ("tiles", f"{estimate.tiles}, transforms of {', '.join(shapes[:3])}{more}"),
-        (
-            "leaves",
-            f"{estimate.leaves}, up to {estimate.largest_batch} tiles × {estimate.largest_rotation_block} rotations",
-        ),
-        ("merges", str(estimate.merges)),
+        ("tiles", f"{estimate.tiles:,}, transforms of {', '.join(shapes[:MOST_SHAPES])}{more}"),
+        ("leaves", f"{estimate.leaves:,}, the largest {largest}"),
+        ("merges", f"{estimate.merges:,}"),
         (
             "store",
-            f"{_bytes(estimate.result_bytes)} of results, {_bytes(estimate.partial_bytes)} of partials meanwhile",
+            f"{bytes_text(estimate.result_bytes)} of results, {bytes_text(estimate.partial_bytes)} of partials",
         ),
-        ("memory", f"{_bytes(estimate.worker_bytes)} per worker, limit {_bytes(estimate.memory_limit)}"),
         (
-            "time",
-            f"about {_duration(estimate.seconds)} on {estimate.workers} workers (measured on this machine just now)",
+            "memory",
+            f"{bytes_text(estimate.worker_bytes)} per worker of a limit of {bytes_text(estimate.memory_limit)}",
         ),
+        ("time", f"{duration_text(estimate.seconds)} on {count(estimate.workers, 'worker')}"),
     ]
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "×".join(str(n) for n in shape)
-
-
-def _bytes(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if size < 1024:
-            return f"{size:.3g} {unit}" if size < 100 else f"{size:.0f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TiB"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

@@ -1,23 +1,25 @@
 """`scorefold resume`: go on with a run that stopped."""
 
-from typing import Annotated
+from functools import partial
 
-import typer
+from scorefold.cli.execution import Workplace
+from scorefold.cli.options import SHOWN, Quiet, Render, Run, Scheduler, Workers
+from scorefold.cli.results import show_results
 
-from scorefold.cli.execution import default_workers, work
-from scorefold.cli.options import Quiet, Run, Scheduler, Workers
-from scorefold.cluster import RunContext
+EXAMPLES = "Example: scorefold resume found --scheduler tcp://host:8786"
 
 
 def command(
     run: Run,
     workers: Workers = None,
     scheduler: Scheduler = None,
-    render: Annotated[
-        bool, typer.Option("--render/--no-render", help="Make pictures and the report.")
-    ] = True,
+    render: Render = True,
     quiet: Quiet = False,
 ) -> int:
     """Go on with a run from what is committed, here or on another cluster."""
-    processes = default_workers(workers, scheduler)
-    return work(RunContext(str(run)), scheduler=scheduler, workers=processes, render=render, quiet=quiet)
+    from scorefold.cluster import RunContext
+
+    opened = RunContext(run)
+    with Workplace(workers, scheduler) as place:
+        summary = partial(show_results, most=SHOWN, render=render)
+        return place.work(opened, render=render, quiet=quiet, summary=summary)

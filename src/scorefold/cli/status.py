@@ -1,38 +1,47 @@
 """`scorefold status`: how far a run has got."""
 
-import json
-
-from rich.table import Table
-
-from scorefold.cli.console import STAGE_TITLES, console
+from scorefold.cli.console import STAGE_TITLES, plain_table, say, say_failures, say_json, show
+from scorefold.cli.interrupts import resume_command
 from scorefold.cli.options import Json, Run
-from scorefold.cluster import RunContext, run_progress, unreadable_targets
+from scorefold.cli.wording import count
+
+EXAMPLES = "Example: watch scorefold status found"
 
 
 def command(run: Run, as_json: Json = False) -> int:
-    """Show how much of a run is committed."""
-    opened = RunContext(str(run))
+    """Show how much of a run is committed; safe while it is being worked on."""
+    from scorefold.cluster import RunContext, run_progress, unreadable_targets
+
+    opened = RunContext(run)
     progress = run_progress(opened, render=True)
-    finished = all(progress.done[stage] >= total for stage, total in progress.total.items())
+    rendered = progress.done == progress.total
+    searched = run_progress(opened, render=False)
+    finished = rendered or searched.done == searched.total
+    unreadable = unreadable_targets(opened)
     if as_json:
         value = {
-            "run": str(run),
+            "run": run,
             "fingerprint": opened.store.fingerprint,
             "finished": finished,
+            "rendered": rendered,
             "stages": {s: {"done": progress.done[s], "total": total} for s, total in progress.total.items()},
-            "unreadable": unreadable_targets(opened),
+            "unreadable": unreadable,
         }
-        console.print_json(json.dumps(value))
+        say_json(value)
         return 0
-    table = Table(
-        title=f"{opened.job.labels['template']} in {len(opened.job.targets)} targets", title_justify="left"
-    )
+    labels = opened.job.labels
+    table = plain_table(f"{labels['template']} in {count(len(opened.job.targets), 'target')}")
     for column in ("stage", "done", "of"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     for stage, total in progress.total.items():
-        table.add_row(STAGE_TITLES[stage], str(progress.done[stage]), str(total))
-    console.print(table)
-    console.print(
-        "finished" if finished else f"not finished; go on with: scorefold resume {run}", soft_wrap=True
-    )
+        if total:
+            table.add_row(STAGE_TITLES[stage], f"{progress.done[stage]:,}", f"{total:,}")
+    show(table)
+    say_failures(unreadable)
+    if rendered:
+        say("finished")
+    elif finished:
+        say(f"finished without pictures; draw them with: {resume_command(run)}")
+    else:
+        say(f"not finished; go on with: {resume_command(run)}")
     return 0

@@ -1,21 +1,28 @@
 """`scorefold verify`: read everything back and compare it with the commit records."""
 
-import json
-
-from scorefold.cli.console import console, error_console
+from scorefold.cli.console import say, say_json
+from scorefold.cli.interrupts import resume_command
 from scorefold.cli.options import Json, Run
-from scorefold.store import RunStore, verify
+from scorefold.cli.wording import count
+
+EXAMPLES = "Example: scorefold verify found"
+
+EXIT_DAMAGED = 1
 
 
 def command(run: Run, as_json: Json = False) -> int:
-    """Check every committed byte of a run against its record."""
-    found = verify(RunStore(str(run)))
+    """Check every committed byte of a run against its record; exit 1 if some are damaged."""
+    from scorefold.store import RunStore, verify
+
+    found = verify(RunStore(run))
+    records = count(found.checked + len(found.damaged), "record")
     if as_json:
-        console.print_json(json.dumps({"checked": found.checked, "damaged": found.damaged}))
+        say_json({"checked": found.checked, "damaged": found.damaged})
+    elif not found.damaged:
+        say(f"{records} checked: all agree with their bytes")
     else:
-        console.print(f"{found.checked} records agree with their bytes, {len(found.damaged)} are damaged")
+        say(f"{records} checked, {len(found.damaged):,} damaged")
         for key, reason in found.damaged.items():
-            error_console.print(f"damaged  {key}: {reason}", soft_wrap=True, markup=False)
-        if found.damaged:
-            error_console.print(f"recompute them with: scorefold resume {run}", soft_wrap=True)
-    return 1 if found.damaged else 0
+            say(f"damaged  {key}: {reason}", error=True)
+        say(f"compute them again with: {resume_command(run)}", error=True)
+    return EXIT_DAMAGED if found.damaged else 0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scorefold.errors import InputError
 from scorefold.io.formats import FORMATS, FormatError
 from scorefold.io.formats.layout import Pages, assign_roles, cut
-from scorefold.io.targets import TargetSource, absolute_path, reason_of, sources_in
+from scorefold.io.targets import TargetSource, absolute_path, describe, reason_of, sources_in
 
 
 class TargetReadError(InputError):
@@ -96,7 +96,12 @@ def read_target(source: TargetSource) -> NDArray[Any]:
 
 
 def read_array(
-    path: str | Path, *, channel: int | None = None, gray: bool = False, pages: Pages = "volume"
+    path: str | Path,
+    *,
+    channel: int | None = None,
+    gray: bool = False,
+    pages: Pages = "volume",
+    role: str = "file",
 ) -> NDArray[Any]:
     """Read a template or mask file, which must hold one array.
 
@@ -104,10 +109,14 @@ def read_array(
     ----------
     path : str or Path
         A file or store in any format of `find_targets`.
-    channel, gray
+    channel : int, optional
+        As in `find_targets`; a file with one channel has no choice, and ignores it.
+    gray : bool
         As in `find_targets`.
     pages : {"auto", "batch", "volume"}
         As in `find_targets`; by default a stack is a volume.
+    role : str
+        What an error message calls the file: "template", "mask".
 
     Returns
     -------
@@ -130,8 +139,11 @@ def read_array(
     array([[1., 0.],
            [0., 1.]], dtype=float32)
     """
-    label = f'file "{path}"'
+    label = f'{role} "{path}"'
     try:
+        _, arrays = describe(absolute_path(path))
+        if all(stored.channels == 1 for stored in arrays):
+            channel, gray = None, False
         found = sources_in(absolute_path(path), label, channel=channel, gray=gray, pages=pages)
     except InputError:
         raise
@@ -141,7 +153,10 @@ def read_array(
         raise InputError(
             f"{label}: holds {len(found)} arrays. Pass a file with one, or name one of its arrays."
         )
-    return read_target(dataclasses.replace(found[0][0], name=Path(path).name))
+    try:
+        return read_target(dataclasses.replace(found[0][0], name=Path(path).name))
+    except TargetReadError as error:
+        raise InputError(f"{label}: {error.reason}. Repair or replace the file.") from error
 
 
 def _read(source: TargetSource, region: tuple[slice, ...] | EllipsisType) -> NDArray[Any]:

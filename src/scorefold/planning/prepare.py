@@ -148,8 +148,13 @@ def _mask(request: MatchRequest, shape: tuple[int, ...]) -> NDArray[np.float32]:
             "mask radius and mask edge: they belong to drawn masks, but the mask is an array or a file."
         )
     if _is_path(mask):
-        return check_mask(read_array(mask, role="mask"), shape, str(mask))
+        return check_mask(_read_weights(request, mask, "mask"), shape, str(mask))
     return check_mask(np.asarray(mask), shape, "array")
+
+
+def _read_weights(request: MatchRequest, path: Any, role: str) -> Array:
+    """Read a mask file; of one painted in gray but saved in colour, any channel will do."""
+    return read_array(path, channel=0 if request.gray else request.channel, role=role)
 
 
 def _rotations(request: MatchRequest, mask: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -278,7 +283,7 @@ def _target_mask(request: MatchRequest, score: Score, targets: Sequence[Target])
             f"target mask: score {score.name} does not use one. Use --score MCC, or no target mask."
         )
     if _is_path(request.target_mask):
-        mask = read_array(request.target_mask, role="target mask")
+        mask = _read_weights(request, request.target_mask, "target mask")
     else:
         mask = np.asarray(request.target_mask)
     for target in targets:

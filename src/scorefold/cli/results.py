@@ -1,0 +1,72 @@
+"""What a finished run is summed up as in the terminal."""
+
+import io
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scorefold.cli.console import plain_table, say, show
+from scorefold.cli.wording import count
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scorefold.cluster import RunContext
+
+
+def show_results(run: "RunContext", most: int, *, render: bool) -> None:
+    """Print the best picks of a run, how many there are, and where the files are.
+
+    Parameters
+    ----------
+    run : RunContext
+        A finished run.
+    most : int
+        Rows to print.
+    render : bool
+        Whether pictures and a report were made.
+    """
+    picks = _table(run, "picks")
+    if len(picks):
+        _show_picks(picks, most, len(run.job.targets))
+    else:
+        _explain_no_picks(run, most)
+    location = run.store.location
+    if "://" in location:
+        say(f"wrote  {location}")
+        return
+    for name in ("tables/picks.csv", *(("figures", "report.html") if render else ())):
+        say(f"wrote  {Path(location) / name}")
+
+
+def _table(run: "RunContext", name: str) -> "pd.DataFrame":
+    """Read a table of the run: one read, however many targets there are."""
+    import pandas as pd
+
+    return pd.read_parquet(io.BytesIO(run.store.blobs.get(f"tables/{name}.parquet") or b""))
+
+
+def _show_picks(picks: "pd.DataFrame", most: int, targets: int) -> None:
+    best = picks.sort_values("score", ascending=False, kind="stable").head(most)
+    title = f"{count(len(picks), 'pick')} in {count(targets, 'target')}"
+    table = plain_table(f"{title}, the best {len(best)}" if len(picks) > len(best) else title)
+    table.add_column("target", overflow="fold")
+    axes = [axis for axis in "zyx" if axis in picks.columns]
+    angles = [angle for angle in ("angle", "rot", "tilt", "psi") if angle in picks.columns]
+    for column in ("rank", "score", *axes, *angles):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in best.to_dict("records"):
+        numbers = [f"{row['score']:.3f}", *(f"{row[column]:.1f}" for column in axes + angles)]
+        table.add_row(row["target"], str(row["rank"]), *numbers)
+    show(table)
+
+
+def _explain_no_picks(run: "RunContext", most: int) -> None:
+    say("no picks: no score reached the threshold")
+    images = _table(run, "images")
+    searched = images[images["failure"] == ""].head(most)
+    for row in searched.to_dict("records"):
+        say(f"{row['target']}: best score {row['best_score']:.4g}, threshold {row['threshold']:.4g}")
+    if len(searched):
+        command = f"scorefold render {shlex.quote(run.store.location)} --threshold VALUE"
+        say(f"other picks cost no new search: {command}")
