@@ -22,7 +22,7 @@ from scorefold.store import ResultMaps
 MOST_PICKS = 100_000
 """Picks per target when no `top` is given."""
 
-BLOCK_VOXELS = 2**23
+BLOCK_VOXELS = 2**21
 HISTOGRAM_BINS = 200
 
 

@@ -42,7 +42,7 @@ CUTOUTS = {2: 400, 3: 99}
 REPORT_PICTURES = 60
 """Overlays that are put into the report; all are in ``figures/``."""
 
-OVERLAY_VOXELS = 4_000_000
+OVERLAY_VOXELS = 2_000_000
 
 IMAGES_CONVENTION = (
     "One row per target. best_score: highest score of any position and rotation; threshold: lowest score of a pick; "

@@ -1,5 +1,7 @@
 """What runs on a worker: one function that does one piece of a run's work and returns its key."""
 
+import gc
+import threading
 from collections.abc import Callable
 
 from scorefold.cluster.context import RunContext, RunReference, context
@@ -13,6 +15,10 @@ _TASKS: dict[str, Callable[[RunContext, Node], str]] = dict(
         STAGES, (score_leaf, merge_states, write_result, call_picks, render_target, write_report), strict=True
     )
 )
+
+
+_one_at_a_time = threading.Lock()
+"""Memory is planned, and transforms have buffers, for one task a process."""
 
 
 def run_node(run: RunReference, node: Node, *inputs: str) -> str:  # noqa: ARG001
@@ -32,4 +38,10 @@ def run_node(run: RunReference, node: Node, *inputs: str) -> str:  # noqa: ARG00
     str
         The key, committed.
     """
-    return _TASKS[node.stage](context(run), node)
+    with _one_at_a_time:
+        try:
+            return _TASKS[node.stage](context(run), node)
+        finally:
+            # Finished stores and futures leave reference cycles that keep whole states alive until Python collects
+            # them, which it does by their number, not by their size.
+            gc.collect()

@@ -7,7 +7,7 @@ from scorefold.scoring.score import Score
 
 Shape = tuple[int, ...]
 
-BASE_BYTES = 330 * 2**20
+BASE_BYTES = 385 * 2**20
 """Resident memory of a worker that has imported and compiled everything but holds no arrays (measured)."""
 
 
