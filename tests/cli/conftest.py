@@ -1,5 +1,6 @@
 """Running `scorefold` in this process as a shell would see it, and small images to run it on."""
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from scorefold import match
 from scorefold.cli import main
 
 SIDE = 48
@@ -53,48 +55,61 @@ def scorefold_process(monkeypatch: pytest.MonkeyPatch) -> Run:
     """The console script that the package installs, in a process of its own."""
     monkeypatch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
 
-    def run(*arguments: object) -> Finished:
+    def run(*arguments: object, stdout: int = subprocess.PIPE) -> Finished:
         script = Path(sys.executable).with_name("scorefold")
         done = subprocess.run(
-            [script, *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
+            [script, *map(str, arguments)],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
         )
-        return Finished(done.returncode, done.stdout, done.stderr)
+        return Finished(done.returncode, done.stdout or "", done.stderr)
 
     return run
 
 
-@pytest.fixture
-def photograph() -> np.ndarray:
-    """Structured noise: smooth enough to be found between pixels, different everywhere."""
-    rng = np.random.default_rng(5)
-    noise = cv2.GaussianBlur(rng.normal(size=(SIDE, SIDE)), (0, 0), 1.2)
-    return np.clip(128 + 250 * noise, 0, 255).astype(np.uint8)
+def save_images(folder: Path) -> None:
+    """Write an image, the same shifted, and the template cut out of it."""
+    noise = cv2.GaussianBlur(np.random.default_rng(5).normal(size=(SIDE, SIDE)), (0, 0), 1.2)
+    photograph = np.clip(128 + 250 * noise, 0, 255).astype(np.uint8)
+    images = {
+        "good": photograph,
+        "shifted": np.roll(photograph, (5, 3), axis=(0, 1)),
+        "part": photograph[PART],
+    }
+    for name, image in images.items():
+        cv2.imwrite(str(folder / f"{name}.png"), image)
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photograph: np.ndarray) -> Path:
-    """The working directory of the command, with a template, an image that holds it and one that holds it shifted."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory of the command, with part.png, good.png that holds it and shifted.png."""
     work = tmp_path / "work"
     work.mkdir()
+    save_images(work)
     monkeypatch.chdir(work)
-    cv2.imwrite("part.png", photograph[PART])
-    cv2.imwrite("good.png", photograph)
-    cv2.imwrite("shifted.png", np.roll(photograph, (5, 3), axis=(0, 1)))
     return work
-
-
-QUICK = ("--step", "90", "--threshold", "0.9", "--scheduler", "serial")
 
 
 @pytest.fixture
 def quick() -> tuple[str, ...]:
     """Options of a search that takes a moment."""
-    return QUICK
+    return ("--step", "90", "--threshold", "0.9", "--scheduler", "serial")
+
+
+@pytest.fixture(scope="session")
+def made_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that is done, with pictures and report, for all tests; they work on copies."""
+    work = tmp_path_factory.mktemp("made")
+    save_images(work)
+    targets = [work / "good.png", work / "shifted.png"]
+    match(targets, work / "part.png", out=work / "run", step=90.0, threshold=0.9)
+    return work / "run"
 
 
 @pytest.fixture
-def finished_run(folder: Path, scorefold: Run) -> Path:
-    """A run that is done, with pictures and report."""
-    ended = scorefold("match", "good.png", "shifted.png", "-t", "part.png", "-o", "run", *QUICK)
-    assert ended.code == 0, ended.err
-    return folder / "run"
+def finished_run(folder: Path, made_run: Path) -> Path:
+    """A finished run of its own for a test: ``run`` in the working directory."""
+    return Path(shutil.copytree(made_run, folder / "run"))

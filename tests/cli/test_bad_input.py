@@ -404,7 +404,6 @@ def test_of_two_broken_targets_the_first_is_named_and_the_other_counted(folder, 
 def test_the_console_script_refuses_alike(folder, scorefold_process):
     before = contents(folder)
     for command, says in (
-        (as_target("nowhere.png"), "nowhere.png"),
         (with_options("--top", "0"), "top 0"),
         (("mtach",), 'command "mtach"'),
     ):

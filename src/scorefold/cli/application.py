@@ -1,8 +1,10 @@
 """The `scorefold` command: its subcommands, and how errors and interrupts end it."""
 
-import os
+import contextlib
 import signal
 import sys
+import warnings
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
@@ -10,14 +12,13 @@ import typer
 
 from scorefold import __version__
 from scorefold.cli import demo, gc, match, plan, render, resume, status, verify
+from scorefold.cli.console import say
 from scorefold.cli.interrupts import EXIT_INTERRUPTED, Interrupted
 from scorefold.cli.usage import usage_message
 from scorefold.cli.wording import one_line
-from scorefold.errors import ScorefoldError
+from scorefold.errors import ScorefoldError, ScorefoldWarning
 
 EXIT_BAD_INPUT = 2
-EXIT_CLOSED_PIPE = 141
-"""What a shell reports for a command that wrote into a pipe nobody reads any more: 128 + SIGPIPE."""
 
 PURPOSE = "Find a template at every rotation and position in huge collections of images and volumes."
 
@@ -65,13 +66,10 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
-        sys.exit(_run(arguments))
+        with _warnings(everything=debug):
+            sys.exit(_run(arguments))
     except (KeyboardInterrupt, typer.Abort, Interrupted) as error:
         _fail(str(error) or "interrupted", EXIT_INTERRUPTED)
-    except BrokenPipeError:
-        # Flushing at exit would fail once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_CLOSED_PIPE)
     except ScorefoldError as error:
         if debug:
             raise
@@ -87,6 +85,21 @@ def main() -> None:
 def _run(arguments: list[str]) -> int:
     result: Any = application(arguments, standalone_mode=False)
     return int(result or 0)
+
+
+@contextlib.contextmanager
+def _warnings(*, everything: bool) -> Iterator[None]:
+    """Show our own warnings in a line each, and those of libraries only when debugging."""
+    with warnings.catch_warnings():
+        if not everything:
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("always", ScorefoldWarning)
+            warnings.showwarning = _show_warning
+        yield
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    say(f"warning  {message}", error=True)
 
 
 def _write_anything(stream: TextIO) -> None:

@@ -48,15 +48,9 @@ def show(table: Table) -> None:
     Console(highlight=False).print(table)
 
 
-def plain_table(title: str = "") -> Table:
+def plain_table() -> Table:
     """Return an empty table that looks the same in a terminal, a log file and an e-mail."""
-    return Table(
-        title=Text(title) if title else None,
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-    )
+    return Table(box=None, pad_edge=False)
 
 
 def say_failures(failed: Mapping[str, str]) -> None:

@@ -22,7 +22,9 @@ INPUTS, MASKS, ROTATIONS, SCORES, PICKS, RESOURCES = (
 )
 
 MATCH_OPTIONS: dict[str, Any] = {
-    "template": Annotated[str, typer.Option("--template", "-t", help="Image or volume to search for.")],
+    "template": Annotated[
+        str, typer.Option("--template", "-t", help="Image or volume to search for; never a target itself.")
+    ],
     "channel": Annotated[
         int | None, typer.Option(help="Channel of colour images, from 0.", rich_help_panel=INPUTS)
     ],

@@ -49,7 +49,8 @@ def _table(run: "RunContext", name: str) -> "pd.DataFrame":
 def _show_picks(picks: "pd.DataFrame", most: int, targets: int) -> None:
     best = picks.sort_values("score", ascending=False, kind="stable").head(most)
     title = f"{count(len(picks), 'pick')} in {count(targets, 'target')}"
-    table = plain_table(f"{title}, the best {len(best)}" if len(picks) > len(best) else title)
+    say(f"{title}, the best {len(best)}:" if len(picks) > len(best) else f"{title}:")
+    table = plain_table()
     table.add_column("target", overflow="fold")
     axes = [axis for axis in "zyx" if axis in picks.columns]
     angles = [angle for angle in ("angle", "rot", "tilt", "psi") if angle in picks.columns]

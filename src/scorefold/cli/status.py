@@ -30,7 +30,8 @@ def command(run: Run, as_json: Json = False) -> int:
         say_json(value)
         return 0
     labels = opened.job.labels
-    table = plain_table(f"{labels['template']} in {count(len(opened.job.targets), 'target')}")
+    say(f"{labels['template']} in {count(len(opened.job.targets), 'target')}:")
+    table = plain_table()
     for column in ("stage", "done", "of"):
         table.add_column(column, justify="left" if column == "stage" else "right")
     for stage, total in progress.total.items():

@@ -9,7 +9,7 @@ def one_line(text: str) -> str:
     >>> one_line("a\n b\x1b[31m")
     'a b\\x1b[31m'
     """
-    joined = " ".join(text.split())
+    joined = " ".join(line.strip() for line in text.strip().splitlines())
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in joined

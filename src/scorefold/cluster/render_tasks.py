@@ -15,6 +15,7 @@ from scorefold.cluster.pick_tasks import blocks
 from scorefold.cluster.search_tasks import one_line
 from scorefold.errors import InputError
 from scorefold.io import TargetSource, empty_picks, tabulate_picks, write_picks, write_table
+from scorefold.io.names import readable_path
 from scorefold.planning.job import Target
 from scorefold.planning.plan import Node
 from scorefold.rendering import (
@@ -197,7 +198,7 @@ def _targets_frame(run: RunContext, counts: dict[str, int]) -> pd.DataFrame:
         rows.append(
             {
                 "target": target.name,
-                "path": target.source["path"],
+                "path": readable_path(target.source["path"]),
                 "picks": counts.get(target.name, 0),
                 "best_score": summary.get("best", math.nan),
                 "threshold": summary.get("threshold", math.nan),

@@ -11,7 +11,7 @@ from scorefold.io.picks import (
     tabulate_picks,
     write_picks,
 )
-from scorefold.io.reading import TargetReadError, read_array, read_region, read_target
+from scorefold.io.reading import TargetReadError, find_array, read_array, read_region, read_target
 from scorefold.io.tables import read_table, write_table
 from scorefold.io.targets import TargetSource, UnreadableTarget, find_targets
 
@@ -22,6 +22,7 @@ __all__ = [
     "TargetSource",
     "UnreadableTarget",
     "empty_picks",
+    "find_array",
     "find_targets",
     "ome_multiscales_metadata",
     "pick_columns",

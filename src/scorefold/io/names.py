@@ -1,5 +1,6 @@
 """Names of targets: unique in a job, safe as file names and as names of Zarr groups."""
 
+import os
 import re
 import unicodedata
 from collections import Counter
@@ -39,6 +40,28 @@ def safe_name(text: str) -> str:
     name = name.lstrip("._+-").rstrip("._")
     # A group of this name would hide the metadata of the group it is in.
     return "zarr_json" if name.casefold() == "zarr.json" else name or "target"
+
+
+def readable_path(path: str) -> str:
+    r"""Return a path that tables and reports can hold: bytes that are no text are written as ``\xNN``.
+
+    Parameters
+    ----------
+    path : str
+        A path as the operating system gave it, with surrogates for such bytes.
+
+    Returns
+    -------
+    str
+        The same for all other paths.
+
+    Examples
+    --------
+    >>> from scorefold.io.names import readable_path
+    >>> print(readable_path("caf\udce9/été.tif"))
+    caf\xe9/été.tif
+    """
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def unique_names(stems: Sequence[str], parents: Sequence[str], suffixes: Sequence[str]) -> list[str]:

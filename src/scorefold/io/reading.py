@@ -95,15 +95,15 @@ def read_target(source: TargetSource) -> NDArray[Any]:
     return _read(source, ...)
 
 
-def read_array(
+def find_array(
     path: str | Path,
     *,
     channel: int | None = None,
     gray: bool = False,
     pages: Pages = "volume",
     role: str = "file",
-) -> NDArray[Any]:
-    """Read a template or mask file, which must hold one array.
+) -> TargetSource:
+    """Describe a template or mask file, which must hold one array.
 
     Parameters
     ----------
@@ -117,6 +117,48 @@ def read_array(
         As in `find_targets`; by default a stack is a volume.
     role : str
         What an error message calls the file: "template", "mask".
+
+    Returns
+    -------
+    TargetSource
+        Named after the file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or unreadable, holds several arrays, or several channels and none is chosen.
+    """
+    label = f'{role} "{path}"'
+    try:
+        _, arrays = describe(absolute_path(path))
+        if all(stored.channels == 1 for stored in arrays):
+            channel, gray = None, False
+        found = sources_in(absolute_path(path), label, channel=channel, gray=gray, pages=pages)
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{label}: {reason_of(error)}. Pass an image or volume file.") from error
+    if len(found) != 1:
+        raise InputError(
+            f"{label}: holds {len(found)} arrays. Pass a file with one, or name one of its arrays."
+        )
+    return dataclasses.replace(found[0][0], name=Path(path).name)
+
+
+def read_array(
+    path: str | Path,
+    *,
+    channel: int | None = None,
+    gray: bool = False,
+    pages: Pages = "volume",
+    role: str = "file",
+) -> NDArray[Any]:
+    """Read a template or mask file, which must hold one array.
+
+    Parameters
+    ----------
+    path, channel, gray, pages, role
+        As in `find_array`.
 
     Returns
     -------
@@ -139,24 +181,11 @@ def read_array(
     array([[1., 0.],
            [0., 1.]], dtype=float32)
     """
-    label = f'{role} "{path}"'
+    source = find_array(path, channel=channel, gray=gray, pages=pages, role=role)
     try:
-        _, arrays = describe(absolute_path(path))
-        if all(stored.channels == 1 for stored in arrays):
-            channel, gray = None, False
-        found = sources_in(absolute_path(path), label, channel=channel, gray=gray, pages=pages)
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"{label}: {reason_of(error)}. Pass an image or volume file.") from error
-    if len(found) != 1:
-        raise InputError(
-            f"{label}: holds {len(found)} arrays. Pass a file with one, or name one of its arrays."
-        )
-    try:
-        return read_target(dataclasses.replace(found[0][0], name=Path(path).name))
+        return read_target(source)
     except TargetReadError as error:
-        raise InputError(f"{label}: {error.reason}. Repair or replace the file.") from error
+        raise InputError(f'{role} "{path}": {error.reason}. Repair or replace the file.') from error
 
 
 def _read(source: TargetSource, region: tuple[slice, ...] | EllipsisType) -> NDArray[Any]:

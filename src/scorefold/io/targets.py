@@ -14,7 +14,7 @@ import numpy as np
 from scorefold.errors import InputError
 from scorefold.io.formats import FORMAT_OF_SUFFIX, FORMATS, StoredArray
 from scorefold.io.formats.layout import SPATIAL_AXES, Pages, assign_roles, check_channel, result_dtype
-from scorefold.io.formats.zarr_arrays import is_node, is_url, split_node
+from scorefold.io.formats.zarr_arrays import is_node, is_run, is_url, split_node
 from scorefold.io.names import unique_names
 from scorefold.io.units import METRES, unit_name
 
@@ -136,8 +136,8 @@ def find_targets(
     Parameters
     ----------
     patterns : str, Path, or sequence of these
-        Files; folders (every supported file directly inside, sorted); glob patterns (``**`` descends); Zarr
-        groups or arrays, where ``path.zarr/array`` names an array within a group; URLs of Zarr stores.
+        Files; folders (every supported file directly inside, sorted, but no runs); glob patterns (``**`` descends);
+        Zarr groups or arrays, where ``path.zarr/array`` names an array within a group; URLs of Zarr stores.
     channel : int, optional
         Channel of images that have several, counted from 0 in the order red, green, blue, alpha.
     gray : bool
@@ -272,7 +272,8 @@ def _supported(paths: Iterable[str]) -> Iterator[str]:
         if here.is_dir():
             if suffix == ".zarr" or is_node(path):
                 stores.add(here)
-                yield path
+                if not is_run(path):
+                    yield path
         elif suffix in FORMAT_OF_SUFFIX:
             yield path
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scorefold.errors import InputError
-from scorefold.io import TargetSource, find_targets, read_array, read_region
+from scorefold.errors import InputError, ScorefoldWarning
+from scorefold.io import TargetSource, find_array, find_targets, read_array, read_region
+from scorefold.io.names import readable_path
+from scorefold.io.targets import absolute_path
+from scorefold.io.units import unit_ratio
 from scorefold.planning.content import examine
 from scorefold.planning.estimate import Estimate
 from scorefold.planning.job import MatchJob, PickOptions, SearchOptions, Target
@@ -26,6 +30,12 @@ from scorefold.scoring.template import Template
 from scorefold.store.commit import digest
 
 Array = NDArray[Any]
+
+MEASURED_UNITS = ("angstrom", "nanometer", "micrometer")
+"""Units in which pixel sizes are measured; inches in a photograph's header are about printing."""
+
+PIXEL_SIZE_TOLERANCE = 0.02
+"""Relative difference of pixel sizes that is not worth a warning: files round them."""
 
 RIM_STEP = 2.0
 """Voxels by which the rim of the mask moves from one rotation to the next, unless a step is given."""
@@ -93,6 +103,7 @@ def prepare_match(request: MatchRequest) -> PreparedMatch:
     picks = _pick_options(request, mask)
 
     targets, given, unreadable = _targets(request, template)
+    _compare_pixel_sizes(request, targets)
     target_mask = _target_mask(request, score, targets) if request.target_mask is not None else None
     job = MatchJob(
         template=digest(values),
@@ -244,6 +255,34 @@ def _targets(
     return targets, given, unreadable
 
 
+def _compare_pixel_sizes(request: MatchRequest, targets: Sequence[Target]) -> None:
+    """Warn where files say that template and target are sampled differently: then nothing can match."""
+    if not _is_path(request.template) or request.pixel_size is not None:
+        return
+    source = find_array(request.template, channel=request.channel, gray=request.gray)
+    if source.pixel_size is None or source.pixel_unit not in MEASURED_UNITS:
+        return
+    for target in targets:
+        if target.pixel_size is None or target.pixel_unit not in MEASURED_UNITS:
+            continue
+        ratio = unit_ratio(source.pixel_unit, target.pixel_unit)
+        if not np.allclose(
+            np.multiply(source.pixel_size, ratio), target.pixel_size, rtol=PIXEL_SIZE_TOLERANCE
+        ):
+            warnings.warn(
+                f'target "{target.name}": pixel size {_size(target.pixel_size)} {target.pixel_unit}, template '
+                f'"{source.name}" {_size(source.pixel_size)} {source.pixel_unit}. Resample one of them, or pass '
+                "--pixel-size if the files are wrong.",
+                ScorefoldWarning,
+                stacklevel=4,
+            )
+            return
+
+
+def _size(pixel_size: tuple[float, ...]) -> str:
+    return "×".join(f"{size:.4g}" for size in dict.fromkeys(pixel_size))
+
+
 def _sources(request: MatchRequest, unreadable: dict[str, str]) -> list[tuple[TargetSource, Any]]:
     paths = [target for target in request.targets if _is_path(target)]
     arrays = [target for target in request.targets if not _is_path(target)]
@@ -259,9 +298,16 @@ def _sources(request: MatchRequest, unreadable: dict[str, str]) -> list[tuple[Ta
         for item in broken:
             _report(unreadable, Path(item.path).name, item.path, item.reason)
         sources += [(source, None) for source in found]
+        if _is_path(request.template) and len(sources) > 1:
+            # A folder of images often holds the template too, which would only be found in itself.
+            template = absolute_path(request.template)
+            sources = [item for item in sources if item[0].path != template]
+    taken = {source.name for source, _ in sources}
     for index, array in enumerate(arrays):
         shape = tuple(int(n) for n in getattr(array, "shape", np.shape(array)))
         name = f"array-{index:04d}"
+        while name in taken:
+            name += "-2"
         if len(shape) not in (2, 3):
             raise InputError(f"target {name}: shape {shape}; give 2D images or 3D volumes.")
         dtype = np.dtype(getattr(array, "dtype", np.asarray(array).dtype))
@@ -297,7 +343,7 @@ def _target_mask(request: MatchRequest, score: Score, targets: Sequence[Target])
 
 def _labels(request: MatchRequest, rotations: NDArray[np.float64]) -> dict[str, str]:
     def name(value: Any) -> str:
-        return os.fspath(value) if _is_path(value) else "array"
+        return readable_path(os.fspath(value)) if _is_path(value) else "array"
 
     if request.rotations is not None:
         rotation_set = f"{len(rotations)} rotations from {name(request.rotations)}"
@@ -319,4 +365,4 @@ def _is_path(value: Any) -> bool:
 def _report(unreadable: dict[str, str], name: str, path: str, reason: str) -> None:
     """Note why a target is left out, under its name, or its path where another one has that name."""
     reason = reason.removeprefix(f'target "{name}": ')
-    unreadable[path if name in unreadable else name] = reason
+    unreadable[readable_path(path if name in unreadable else name)] = readable_path(reason)

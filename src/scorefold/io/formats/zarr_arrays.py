@@ -1,6 +1,7 @@
 """Zarr arrays and OME-Zarr images, in version 2 and 3, local or at a URL."""
 
 import importlib.util
+import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,15 @@ def is_url(text: str) -> bool:
 def is_node(path: str | os.PathLike[str]) -> bool:
     """Tell whether a local folder is a Zarr array or group."""
     return any((Path(path) / name).is_file() for name in _METADATA_FILES)
+
+
+def is_run(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a local folder is a run of scorefold: a group whose arrays are results, not data."""
+    try:
+        metadata = json.loads((Path(path) / "zarr.json").read_bytes())
+        return "scorefold" in metadata["attributes"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def split_node(path: str) -> tuple[str, str | None]:
