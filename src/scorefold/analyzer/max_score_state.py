@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from scorefold.analyzer.buffers import SharedArray
 from scorefold.analyzer.rotation_table import FixedRotations, Ids, RotationRegister, RotationTable
+from scorefold.compiled import compiled
 
 NO_ROTATION = -1
 
@@ -110,7 +110,7 @@ class MaxScoreResult(tuple[NDArray[Any], NDArray[np.int64], Ids, RotationTable])
         return self[3]
 
 
-@njit(nogil=True)
+@compiled
 def fold_maximum(best: NDArray[Any], rotations: Ids, scores: NDArray[Any], rotation_id: int) -> None:
     """Fold one score map into a maximum in place.
 

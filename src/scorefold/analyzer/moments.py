@@ -6,18 +6,18 @@ from math import isnan, nan, sqrt
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from scorefold.analyzer.abstract import AbstractAnalyzer, checked_shape, present, warn_unknown
 from scorefold.analyzer.exact_sum import ExactSum
+from scorefold.compiled import compiled
 from scorefold.errors import InputError
 
 LANES = 8
 """Number of running sums per map: the processor adds several in parallel, in an order that is fixed."""
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def add_row(row: NDArray[Any], sums: NDArray[Any], squares: NDArray[Any]) -> int:
     """Add one row of scores to running float64 sums; the score in column x goes to lane ``x % LANES``.
 
@@ -55,7 +55,7 @@ def add_row(row: NDArray[Any], sums: NDArray[Any], squares: NDArray[Any]) -> int
     return count
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sum_of_lanes(lanes: NDArray[Any]) -> float:
     """Return the sum of running sums, first to last."""
     total = 0.0
@@ -64,7 +64,7 @@ def sum_of_lanes(lanes: NDArray[Any]) -> float:
     return total
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _row_sums(rows: NDArray[Any]) -> tuple[int, float, float]:
     sums = np.zeros(LANES)
     squares = np.zeros(LANES)

@@ -32,9 +32,8 @@ def parabola_offset(neighbourhood: NDArray[Any]) -> NDArray[np.float64]:
     """
     scores = np.asarray(neighbourhood, np.float64)
     offset = np.zeros(scores.ndim)
-    middle = (1,) * scores.ndim
     for axis in range(scores.ndim):
-        before, peak, after = scores[(*middle[:axis], slice(None), *middle[axis + 1 :])]
+        before, peak, after = np.moveaxis(scores, axis, -1)[(1,) * (scores.ndim - 1)]
         curvature = before - 2 * peak + after
         if np.isfinite(curvature) and curvature < 0 and peak >= max(before, after):
             offset[axis] = np.clip(0.5 * (before - after) / curvature, -0.5, 0.5)

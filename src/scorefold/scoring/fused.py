@@ -7,13 +7,13 @@ analyzers registered here. Both do the same arithmetic in the same order and giv
 from functools import singledispatch
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from scorefold.analyzer import AbstractAnalyzer, AnalyzerProduct, MaxScoreOverRotations, ScoreMoments
 from scorefold.analyzer.max_score_state import MaxScoreState
 from scorefold.analyzer.moments import LANES, add_row, sum_of_lanes
+from scorefold.compiled import compiled
 from scorefold.scoring.kernels import as_volume
 from scorefold.scoring.tile import Window
 
@@ -113,7 +113,7 @@ def _as_volumes(numerator: Array, weight: Array | None, window: Window) -> tuple
     return as_volume(numerator), as_volume(weights), weight is not None, bounds
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _fold_maximum(
     numerator: Array, weight: Array, weighted: bool, window: Array, best: Array, ids: Array, rotation_id: int
 ) -> None:
@@ -129,7 +129,7 @@ def _fold_maximum(
                     ids[z, y, x] = rotation_id
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _window_sums(numerator: Array, weight: Array, weighted: bool, window: Array) -> tuple[int, float, float]:
     sums = np.zeros(LANES)
     squares = np.zeros(LANES)

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
+
+from scorefold.compiled import compiled
 
 Array = NDArray[Any]
 
@@ -22,7 +23,7 @@ def as_volume(array: Array) -> Array:
     return array[(np.newaxis,) * (3 - array.ndim)]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _local_weights(first: Array, second: Array, total: float, flat: float, weights: Array) -> None:
     for z in range(weights.shape[0]):
         for y in range(weights.shape[1]):
@@ -47,7 +48,7 @@ def local_weights(first: Array, second: Array, total: float, weights: Array) -> 
     _local_weights(as_volume(first), as_volume(second), total, FLAT_VARIANCE, as_volume(weights))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _masked_correlation(
     overlap: Array,
     target: Array,

@@ -175,9 +175,8 @@ def _search_box(
         magnitude = np.abs(rotations)
         extents = np.minimum(magnitude @ half_extent, radius)
         # Linear interpolation spreads a voxel over the open cube of two voxels' width around it, which turns
-        # with the template; nothing is spread when axes map onto axes.
-        on_axes = (np.abs(magnitude - np.rint(magnitude)) < 1e-9).all(axis=(1, 2))
-        spread = np.where(on_axes[:, None], 0.0, magnitude.sum(axis=2))
+        # with the template; the first voxel outside of the box is one further than the last one inside.
+        spread = magnitude.sum(axis=2) - 1
         needed = (extents + spread).max(axis=0)
     box = []
     for length, half in zip(mask.shape, needed, strict=True):

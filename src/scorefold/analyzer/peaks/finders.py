@@ -5,7 +5,6 @@ from math import isqrt
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 from skimage.feature import peak_local_max
@@ -13,6 +12,7 @@ from skimage.feature import peak_local_max
 from scorefold.analyzer.peaks.caller import PeakCaller
 from scorefold.analyzer.peaks.candidates import PeakCandidates, strongest
 from scorefold.analyzer.peaks.selection import Peaks, join_clusters
+from scorefold.compiled import compiled
 
 
 class PeakCallerSort(PeakCaller):
@@ -196,7 +196,7 @@ class PeakClustering(PeakCallerMaximumFilter):
         return join_clusters(result, self.min_distance, self.num_peaks)
 
 
-@njit(nogil=True)
+@compiled
 def _mask_in_order(
     centres: NDArray[np.intp],
     may_be_chosen: NDArray[np.bool_],
