@@ -1,7 +1,6 @@
 """What every task of a run needs, loaded once a process from the store."""
 
 import json
-import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -189,7 +188,6 @@ def unreadable_targets(run: RunContext) -> dict[str, str]:
 
 
 _contexts: dict[str, RunContext] = {}
-_loading = threading.Lock()
 
 
 def context(reference: RunReference) -> RunContext:
@@ -205,15 +203,14 @@ def context(reference: RunReference) -> RunContext:
     StoreError
         If another run is stored there.
     """
-    with _loading:
-        known = _contexts.get(reference.location)
-        if known is None or known.reference != reference:
-            known = RunContext(reference.location)
-            if known.reference != reference:
-                raise StoreError(
-                    f'run "{reference.location}": it is not the one that was submitted. '
-                    "Was the folder replaced, or were its picks called anew meanwhile? Submit again."
-                )
-            _contexts.clear()
-            _contexts[reference.location] = known
-        return known
+    known = _contexts.get(reference.location)
+    if known is None or known.reference != reference:
+        known = RunContext(reference.location)
+        if known.reference != reference:
+            raise StoreError(
+                f'run "{reference.location}": it is not the one that was submitted. '
+                "Was the folder replaced, or were its picks called anew meanwhile? Submit again."
+            )
+        _contexts.clear()
+        _contexts[reference.location] = known
+    return known

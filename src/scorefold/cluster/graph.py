@@ -35,8 +35,8 @@ class DaskExecutor:
 
     @property
     def workers(self) -> int:
-        """Number of threads of all workers at the moment, at least 1."""
-        return max(1, sum(map(int, self.client.nthreads().values())))
+        """Number of workers at the moment, at least 1; a worker does one task at a time."""
+        return max(1, len(self.client.nthreads()))
 
     def run(self, run: RunReference, wave: Sequence[Node]) -> Generator[Outcome]:
         """Submit the wave as one graph and yield outcomes as they come; see `Executor.run`."""

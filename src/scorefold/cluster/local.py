@@ -4,13 +4,14 @@
 
 import contextlib
 import socket
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
 import dask
 from distributed import Client, LocalCluster, WorkerPlugin
 
-from scorefold.errors import InputError
+from scorefold.errors import InputError, ScorefoldWarning
 
 LOOPBACK = "127.0.0.1"
 DASHBOARD_PORT = 8787
@@ -86,8 +87,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
         ) as cluster,
         Client(cluster) as client,
     ):
-        client.register_plugin(OneThreadEach())
-        yield client
+        yield prepare(client)
 
 
 @contextlib.contextmanager
@@ -115,8 +115,7 @@ def connected(address: str, timeout: float = 10.0) -> Iterator[Client]:
             "Check the address, or leave --scheduler out to use this machine."
         ) from None
     with client:
-        client.register_plugin(OneThreadEach())
-        yield client
+        yield prepare(client)
 
 
 def as_client(client: object) -> Client:
@@ -129,5 +128,18 @@ def as_client(client: object) -> Client:
     """
     if not isinstance(client, Client) or client.status != "running":
         raise InputError(f"client {client!r}: not a connected distributed.Client.")
+    return prepare(client)
+
+
+def prepare(client: Client) -> Client:
+    """Make the workers of a client ready for our tasks."""
     client.register_plugin(OneThreadEach())
+    threads = max(client.nthreads().values(), default=1)
+    if threads > 1:
+        warnings.warn(
+            f"Dask workers have up to {threads} threads, of which scorefold uses one, since memory is planned "
+            "per task. Start workers with one thread each (threads_per_worker=1, --nthreads 1).",
+            ScorefoldWarning,
+            stacklevel=2,
+        )
     return client

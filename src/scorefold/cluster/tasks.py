@@ -2,6 +2,7 @@
 
 import gc
 import threading
+import time
 from collections.abc import Callable
 
 from scorefold.cluster.context import RunContext, RunReference, context
@@ -10,6 +11,9 @@ from scorefold.cluster.render_tasks import render_target, write_report
 from scorefold.cluster.search_tasks import merge_states, score_leaf, write_result
 from scorefold.planning.plan import STAGES, Node
 
+COLLECT_SECONDS = 0.25
+"""Work between two collections of cycles, each of which takes about a tenth of a second."""
+
 _TASKS: dict[str, Callable[[RunContext, Node], str]] = dict(
     zip(
         STAGES, (score_leaf, merge_states, write_result, call_picks, render_target, write_report), strict=True
@@ -17,6 +21,24 @@ _TASKS: dict[str, Callable[[RunContext, Node], str]] = dict(
 )
 
 
+class _Cycles:
+    """Collects reference cycles now and then.
+
+    Finished stores and futures leave cycles that keep whole states alive until Python collects them, which it does by
+    their number, not by their size.
+    """
+
+    def __init__(self) -> None:
+        self._collected = time.monotonic()
+
+    def collect(self) -> None:
+        """Collect, unless tasks were too short since the last time to have left much."""
+        if time.monotonic() - self._collected > COLLECT_SECONDS:
+            gc.collect()
+            self._collected = time.monotonic()
+
+
+_cycles = _Cycles()
 _one_at_a_time = threading.Lock()
 """Memory is planned, and transforms have buffers, for one task a process."""
 
@@ -42,6 +64,4 @@ def run_node(run: RunReference, node: Node, *inputs: str) -> str:  # noqa: ARG00
         try:
             return _TASKS[node.stage](context(run), node)
         finally:
-            # Finished stores and futures leave reference cycles that keep whole states alive until Python collects
-            # them, which it does by their number, not by their size.
-            gc.collect()
+            _cycles.collect()

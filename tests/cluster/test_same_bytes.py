@@ -1,0 +1,182 @@
+"""Law: same job, same bytes: on one process and on four, in any order, cut anyhow, after any crash."""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scorefold.cluster import RunContext, drive, run_progress
+from scorefold.cluster.executor import SerialExecutor
+from scorefold.cluster.graph import DaskExecutor
+from scorefold.cluster.local import local_cluster
+
+pytestmark = pytest.mark.timeout(170)
+
+
+@pytest.fixture(scope="module")
+def client():
+    with local_cluster(4) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="module")
+def known_outputs():
+    return {}
+
+
+@pytest.fixture
+def serial_output(new_run, output_of, known_outputs):
+    """What one process makes of the search, leaf by leaf; with pictures or without."""
+
+    def make(*, render=False, **cut):
+        name = f"serial-{render}-{cut}"
+        if name not in known_outputs:
+            run = new_run(name, **cut)
+            drive(run, SerialExecutor(), render=render)
+            known_outputs[name] = output_of(run.store.location)
+        return known_outputs[name]
+
+    return make
+
+
+def scale(client, workers):
+    client.cluster.scale(workers)
+    deadline = time.monotonic() + 60
+    while len(client.nthreads()) != workers:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+class ShuffledExecutor(SerialExecutor):
+    """Runs a wave in a random order, every node after its inputs."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+
+    def run(self, run, wave):
+        waiting, ordered, done = list(wave), [], set()
+        due = {node.key for node in wave}
+        while waiting:
+            ready = [node for node in waiting if not (set(node.inputs) & due) - done]
+            node = self.random.choice(ready)
+            waiting.remove(node)
+            done.add(node.key)
+            ordered.append(node)
+        yield from super().run(run, ordered)
+
+
+@pytest.mark.parametrize("workers", [4, 2, 1])
+def test_a_cluster_of_any_size_writes_what_one_process_writes(
+    client, new_run, serial_output, output_of, workers
+):
+    scale(client, workers)
+    run = new_run()
+    drive(run, DaskExecutor(client), render=workers == 4)
+    assert output_of(run.store.location) == serial_output(render=workers == 4)
+
+
+def test_a_worker_that_is_killed_does_not_matter(client, new_run, serial_output, output_of):
+    scale(client, 2)
+    run = new_run()
+    killed = []
+
+    def kill_one(progress):
+        if progress.done["score_leaf"] == 3 and not killed:
+            killed.extend(client.run(os.getpid).values())
+            os.kill(killed[0], signal.SIGKILL)
+
+    drive(run, DaskExecutor(client), render=False, on_progress=kill_one)
+    assert killed
+    assert output_of(run.store.location) == serial_output()
+    assert killed[0] not in client.run(os.getpid).values()
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_order_of_tasks_does_not_matter(new_run, serial_output, output_of, seed):
+    run = new_run()
+    drive(run, ShuffledExecutor(seed), render=False)
+    assert output_of(run.store.location) == serial_output()
+
+
+@pytest.mark.parametrize(("rotation_block", "batch_tiles"), [(24, 1), (1, 3), (7, 1), (5, 2)])
+def test_how_rotations_and_tiles_are_batched_does_not_matter(
+    new_run, serial_output, output_of, rotation_block, batch_tiles
+):
+    run = new_run(rotation_block=rotation_block, batch_tiles=batch_tiles)
+    drive(run, SerialExecutor(), render=False)
+    assert output_of(run.store.location) == serial_output()
+
+
+def test_batches_that_span_tiles_and_targets_do_not_matter(new_run, serial_output, output_of):
+    run = new_run(cell=(24, 32), batch_tiles=5)
+    drive(run, SerialExecutor(), render=False)
+    assert output_of(run.store.location) == serial_output(cell=(24, 32), batch_tiles=1)
+
+
+def test_a_run_that_stops_after_any_task_goes_on_to_the_same_bytes(new_run, serial_output, output_of):
+    class StoppedError(BaseException):
+        pass
+
+    def stop(progress):
+        if progress.last is not None:
+            raise StoppedError
+
+    run = new_run(rotation_block=6)
+    stops = 0
+    while sum(run_progress(run, render=False).done.values()) < sum(
+        run_progress(run, render=False).total.values()
+    ):
+        with contextlib.suppress(StoppedError):
+            drive(RunContext(run.store.location), SerialExecutor(), render=False, on_progress=stop)
+        stops += 1
+    assert stops > 10
+    assert output_of(run.store.location) == serial_output()
+
+
+def test_a_killed_driver_is_resumed_on_another_number_of_workers(tmp_path, client, output_of):
+    rng = np.random.default_rng(3)
+    images = [rng.normal(size=(300, 320)) for _ in range(2)]
+    for index, image in enumerate(images):
+        np.save(tmp_path / f"image-{index}.npy", image)
+    np.save(tmp_path / "template.npy", images[0][100:131, 90:121])
+    command = [sys.executable, "-c", "from scorefold.cli import main; main()", "match"]
+    command += [str(tmp_path / "image-0.npy"), str(tmp_path / "image-1.npy")]
+    command += ["-t", str(tmp_path / "template.npy"), "--mask", "disk", "--step", "3", "--fft", "scipy"]
+    command += ["--workers", "1", "--no-render", "-q", "--out"]
+
+    location = tmp_path / "killed"
+    with subprocess.Popen([*command, str(location)], start_new_session=True) as driver:
+        commits = location / "commits"
+        deadline = time.monotonic() + 120
+        while len(list(commits.glob("score_leaf-*.json"))) < 2:
+            assert driver.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        driver.kill()
+    run = RunContext(str(location))
+    before = run_progress(run, render=False)
+    assert before.done["report"] == 0
+    assert 0 < before.done["score_leaf"] < before.total["score_leaf"]
+    scale(client, 2)
+    drive(run, DaskExecutor(client), render=False)
+
+    whole = tmp_path / "whole"
+    subprocess.run([*command, str(whole)], check=True, timeout=120)
+    assert output_of(str(location)) == output_of(str(whole))
+    assert "tables/picks.csv" in output_of(str(whole))
+
+
+def test_the_comparison_sees_every_kind_of_output(serial_output):
+    output = serial_output(render=True)
+    for name in ("tables/picks.csv", "tables/picks.parquet", "tables/images.csv", "report.html"):
+        assert name in output
+    assert any(name.startswith("results/array-0002/rotations/0/c/") for name in output)
+    assert "figures/array-0001.png" in output
+    assert Path("figures/grid-000.png").as_posix() in output

@@ -1,0 +1,96 @@
+"""A small search that can be cut in many ways, shared by the tests of runs (cluster, faults)."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:  # tests of other packages do without these imports
+    from scorefold.cluster import RunContext
+    from scorefold.planning.prepare import PreparedMatch
+
+SHAPES = ((60, 70), (60, 70), (60, 70), (50, 90))
+TEMPLATE = (12, 13)
+
+
+@pytest.fixture(scope="session")
+def targets() -> list[np.ndarray]:
+    """Four images of two shapes; in each, turned copies of the template."""
+    from scorefold.rotations import angle_to_matrix
+    from scorefold.testing.planting import plant
+
+    rng = np.random.default_rng(5)
+    template = rng.normal(size=TEMPLATE)
+    images = []
+    for index, shape in enumerate(SHAPES):
+        image = rng.normal(size=shape)
+        angles = angle_to_matrix(np.array([30.0 * index, 90.0]))
+        plant(image, template, np.ones(TEMPLATE), [[20.0, 30.5], [36.0, 52.0]], angles)
+        images.append(image)
+    return [*images, template]
+
+
+@pytest.fixture(scope="session")
+def prepared(targets: list[np.ndarray]) -> "PreparedMatch":
+    """The search of four targets at 24 angles, as the planner cuts it."""
+    from scorefold.planning.prepare import prepare_match
+    from scorefold.planning.request import MatchRequest
+
+    *images, template = targets
+    return prepare_match(
+        MatchRequest(
+            targets=images, template=template, mask="disk", step=15, threshold=0.7, fft="scipy", top=20
+        )
+    )
+
+
+@pytest.fixture
+def new_run(tmp_path: Path, prepared: "PreparedMatch") -> Callable[..., "RunContext"]:
+    """Make runs of that search: ``new_run(name, rotation_block=5, batch_tiles=2, cell=None)``."""
+    from scipy.fft import next_fast_len
+
+    from scorefold.cluster import create_run
+
+    def make(
+        name: str = "run",
+        *,
+        rotation_block: int = 2,
+        batch_tiles: int = 2,
+        cell: tuple[int, ...] | None = None,
+        **changes: Any,
+    ) -> "RunContext":
+        groups = []
+        for group in prepared.plan.groups:
+            tiling = group.tiling
+            if cell is not None:
+                lengths = zip(cell, prepared.plan.box, strict=True)
+                fast = tuple(next_fast_len(c + b - 1, real=True) for c, b in lengths)
+                tiling = dataclasses.replace(tiling, cell=cell, fft_shape=fast)
+            groups.append(
+                dataclasses.replace(
+                    group, tiling=tiling, batch_tiles=batch_tiles, rotation_block=rotation_block
+                )
+            )
+        plan = dataclasses.replace(prepared.plan, groups=tuple(groups))
+        return create_run(str(tmp_path / name), dataclasses.replace(prepared, plan=plan, **changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def output_of() -> Callable[[str], dict[str, bytes]]:
+    """Return all bytes that a run has to show: result maps, tables, pictures, report."""
+
+    def read(location: str) -> dict[str, bytes]:
+        root = Path(location)
+        shown = ("results", "tables", "figures", "report.html")
+        return {
+            str(path.relative_to(root)): path.read_bytes()
+            for path in sorted(root.rglob("*"))
+            if path.is_file() and path.relative_to(root).parts[0] in shown
+        }
+
+    return read

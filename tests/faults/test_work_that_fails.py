@@ -1,0 +1,194 @@
+"""Targets that vanish, tasks that raise, workers and schedulers that die: what can be done is done, nothing hangs."""
+
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+from distributed import Client, Future
+
+from scorefold.cluster import RunContext, create_run, drive, failures, run_progress, tasks
+from scorefold.cluster.driver import ATTEMPTS
+from scorefold.cluster.executor import SerialExecutor
+from scorefold.cluster.graph import RETRIES, DaskExecutor
+from scorefold.errors import StoreError
+from scorefold.planning.prepare import prepare_match
+from scorefold.planning.request import MatchRequest
+
+pytestmark = pytest.mark.timeout(90)
+
+
+@pytest.fixture
+def file_run(tmp_path, targets):
+    """A run on three files."""
+    *images, template = targets
+    for index, image in enumerate([images[0], images[1], images[3]]):
+        np.save(tmp_path / f"image-{index}.npy", image)
+    request = MatchRequest(
+        targets=[str(tmp_path / f"image-{index}.npy") for index in range(3)],
+        template=template,
+        mask="disk",
+        step=45,
+        threshold=0.7,
+    )
+    return create_run(str(tmp_path / "run"), prepare_match(request))
+
+
+@pytest.fixture(scope="module")
+def client():
+    """A worker in this process, where tasks can be replaced."""
+    with Client(
+        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None, memory_limit=0
+    ) as connected:
+        yield connected
+
+
+def unlink(path):
+    path.unlink()
+
+
+def spoil(path):
+    path.write_bytes(b"not an array")
+
+
+@pytest.mark.parametrize("harm", [unlink, spoil])
+def test_a_target_that_cannot_be_read_any_more_is_a_failure_and_the_others_are_searched(
+    tmp_path, file_run, harm
+):
+    harm(tmp_path / "image-2.npy")
+    drive(file_run, SerialExecutor())
+    assert list(failures(file_run)) == ["image-2"]
+    assert 'target "image-2"' in failures(file_run)["image-2"]
+    picks = pd.read_parquet(tmp_path / "run/tables/picks.parquet")
+    assert set(picks["target"]) == {"image-0", "image-1"}
+    images = pd.read_parquet(tmp_path / "run/tables/images.parquet").set_index("target")
+    assert images.loc["image-2", "failure"]
+    assert not images.loc["image-0", "failure"]
+    assert run_progress(file_run, render=True).done == run_progress(file_run, render=True).total
+
+
+def test_a_target_that_vanishes_after_it_was_searched_keeps_its_picks(tmp_path, file_run):
+    def vanish(progress):
+        if progress.last and progress.last.node.stage == "call_picks":
+            (tmp_path / "image-1.npy").unlink(missing_ok=True)
+
+    drive(file_run, SerialExecutor(), on_progress=vanish)
+    assert failures(file_run)["image-1"].startswith("searched, but not drawn")
+    assert set(pd.read_parquet(tmp_path / "run/tables/picks.parquet")["target"]) >= {"image-1"}
+    assert not (tmp_path / "run/figures/image-1.png").exists()
+    assert (tmp_path / "run/figures/image-0.png").exists()
+    assert (tmp_path / "run/report.html").exists()
+
+
+def test_the_command_line_says_what_failed(tmp_path, file_run):
+    (tmp_path / "image-0.npy").unlink()
+    command = [
+        sys.executable,
+        "-c",
+        "from scorefold.cli import main; main()",
+        "resume",
+        str(tmp_path / "run"),
+    ]
+    done = subprocess.run(
+        [*command, "--scheduler", "serial", "--no-render", "-q"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=80,
+    )
+    assert done.returncode == 1
+    assert "image-0" in done.stderr
+
+
+@pytest.fixture
+def broken_merge(monkeypatch):
+    """Make merges raise, a number of times each; return how often each was called."""
+
+    def breaks(times):
+        calls = Counter()
+        whole = tasks._TASKS["merge"]
+
+        def merge(run, node):
+            calls[node.key] += 1
+            if calls[node.key] <= times:
+                raise RuntimeError("the disk\nis on fire")
+            return whole(run, node)
+
+        monkeypatch.setitem(tasks._TASKS, "merge", merge)
+        return calls
+
+    return breaks
+
+
+@pytest.mark.parametrize("dask", [False, True], ids=["serial", "dask"])
+def test_a_task_that_always_raises_ends_the_run_and_says_how_to_go_on(new_run, broken_merge, client, dask):
+    calls = broken_merge(10**6)
+    run = new_run(rotation_block=6)
+    message = r"^merge_l0-b000000.-000000: failed 3 times \(the disk is on fire\)\. .*scorefold resume /"
+    with pytest.raises(StoreError, match=message):
+        drive(run, DaskExecutor(client) if dask else SerialExecutor(), render=False)
+    assert max(calls.values()) == ATTEMPTS * (RETRIES + 1 if dask else 1)
+    assert run_progress(run, render=False).done["score_leaf"] == run.plan.leaf_count
+
+
+@pytest.mark.parametrize("dask", [False, True], ids=["serial", "dask"])
+def test_what_is_kept_after_a_failure_is_not_done_again(
+    new_run, output_of, broken_merge, client, dask, monkeypatch
+):
+    run = new_run(rotation_block=6)
+    with monkeypatch.context(), pytest.raises(StoreError):
+        broken_merge(10**6)
+        drive(run, SerialExecutor(), render=False)
+    monkeypatch.undo()
+    ended = Counter()
+    drive(
+        RunContext(run.store.location),
+        DaskExecutor(client) if dask else SerialExecutor(),
+        render=False,
+        on_progress=lambda p: ended.update([p.last.node.stage] if p.last else []),
+    )
+    assert ended["score_leaf"] == 0
+    assert ended["merge"] == run.plan.merge_count
+    whole = new_run("whole", rotation_block=6)
+    drive(whole, SerialExecutor(), render=False)
+    assert output_of(run.store.location) == output_of(whole.store.location)
+
+
+def test_a_task_that_raises_now_and_then_does_not_stop_the_run(new_run, broken_merge):
+    calls = broken_merge(ATTEMPTS - 1)
+    run = new_run(rotation_block=6)
+    drive(run, SerialExecutor(), render=False)
+    assert set(calls.values()) == {ATTEMPTS}
+
+
+def test_what_needs_failed_work_is_not_blamed(new_run, broken_merge, client):
+    """Every merge fails once; the tasks behind them are more than the attempts that one may have."""
+    run = new_run(rotation_block=6)
+    calls = broken_merge(RETRIES + 1)
+    outcomes = []
+    drive(
+        run,
+        DaskExecutor(client),
+        render=False,
+        on_progress=lambda p: outcomes.append(p.last) if p.last else None,
+    )
+    collateral = [outcome.node.stage for outcome in outcomes if outcome.collateral]
+    assert set(collateral) == {"write_result", "call_picks", "report"}
+    assert {o.node.stage for o in outcomes if o.error is not None and not o.collateral} == {"merge"}
+    assert set(calls.values()) == {RETRIES + 2}
+
+
+def test_a_lost_task_is_a_failure(new_run, client):
+    """What a scheduler forgets has neither result nor error."""
+    run = new_run(rotation_block=6)
+    wave = run.plan.search_nodes(0)
+    outcomes = []
+    for outcome in DaskExecutor(client).run(run.reference, wave):
+        if not outcomes:
+            waiting = [key for key, state in client.futures.items() if state.status == "pending"]
+            client.cancel([Future(key, client=client) for key in waiting], force=True)
+        outcomes.append(outcome)
+    assert {outcome.node.key for outcome in outcomes} == {node.key for node in wave}
+    assert any(outcome.error is not None for outcome in outcomes)
