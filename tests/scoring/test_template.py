@@ -118,10 +118,10 @@ def test_rotation_is_scipys_interpolation_at_the_turned_coordinates(shape, order
         assert not rotated.values[~counts].any()
 
 
-@given(templates())
-@settings(deadline=None)
-def test_the_search_box_holds_the_mask_at_every_rotation(drawn):
-    template, mask, rotations = drawn
+def assert_box_and_reach(template, mask, rotations):
+    """Assert that no weight lies outside of the box and no position that some rotation fits outside of the reach."""
+    target_shape = tuple(2 * n + 1 for n in template.box)
+    tile = Tile((0,) * mask.ndim, target_shape, target_shape)
     for rotation in rotations:
         wide = tuple(n + 6 for n in template.box)
         centre, wide_centre = (np.array(mask.shape) - 1) / 2, (np.array(wide) - 1) / 2
@@ -131,21 +131,52 @@ def test_the_search_box_holds_the_mask_at_every_rotation(drawn):
         outside = np.ones(wide, bool)
         outside[tuple(slice(3, -3) for _ in wide)] = False
         assert weights[outside].max() <= 1e-9, "interpolated mask beyond the search box"
-
-
-@given(templates(), st.data())
-@settings(deadline=None)
-def test_reach_excludes_no_position_at_which_some_rotation_fits(drawn, data):
-    template, _, rotations = drawn
-    target_shape = tuple(data.draw(st.integers(1, 2 * b + 1)) for b in template.box)
-    tile = Tile((0,) * len(target_shape), target_shape, target_shape)
-    for rotation in rotations:
         window = tile.window(template.rotated(rotation).support, template.box)
-        if any(first >= stop for first, stop in window):
-            continue  # at this rotation it fits nowhere
         for (first, stop), (before, after), length in zip(window, template.reach, target_shape, strict=True):
-            assert first >= before
-            assert stop <= length - after
+            assert before <= first < stop <= length - after, "a position that fits is out of reach"
+
+
+@given(templates())
+@settings(deadline=None)
+def test_box_and_reach_are_enough_for_any_mask_and_rotations(drawn):
+    assert_box_and_reach(*drawn)
+
+
+def corners(shape):
+    """Return a mask of two opposite corners: nothing but extremes."""
+    mask = np.zeros(shape)
+    mask[(0,) * len(shape)] = mask[(-1,) * len(shape)] = 1
+    return mask
+
+
+@pytest.mark.parametrize("shape", [(2, 2), (3, 3), (4, 7), (6, 5), (9, 9), (2, 11)])
+def test_box_and_reach_are_enough_at_every_angle(shape):
+    values = np.random.default_rng(0).normal(size=shape)
+    for angle in np.arange(0.0, 180.0, 3.0):
+        rotation = angle_to_matrix(angle)[None]
+        for mask in (corners(shape), corners(shape)[::-1], np.ones(shape)):
+            assert_box_and_reach(Template(values, mask, rotation, order=1), mask, rotation)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 2), (3, 4, 5), (5, 5, 5)])
+def test_box_and_reach_are_enough_at_many_rotations_of_space(shape):
+    values = np.random.default_rng(0).normal(size=shape)
+    for rotation in Rotation.random(60, random_state=np.random.default_rng(1)).as_matrix():
+        for mask in (corners(shape), corners(shape)[::-1]):
+            assert_box_and_reach(Template(values, mask, rotation[None], order=1), mask, rotation[None])
+
+
+@pytest.mark.parametrize("shape", [(31, 25), (13, 12, 11)])
+def test_reach_is_that_of_what_counts_where_weights_fade(shape):
+    """Of a Gaussian mask only the middle survives the interpolation's threshold."""
+    centred = np.meshgrid(*[np.arange(n) - (n - 1) / 2 for n in shape], indexing="ij")
+    mask = np.exp(-sum(axis**2 for axis in centred) / 3)
+    rotations = plane_rotations(20.0)[1:]
+    if len(shape) == 3:
+        rotations = Rotation.random(8, random_state=np.random.default_rng(1)).as_matrix()
+    template = Template(np.random.default_rng(0).normal(size=shape), mask, rotations, order=1)
+    assert not template.invariant, "its tails reach into the corners"
+    assert_box_and_reach(template, mask, rotations)
 
 
 @given(

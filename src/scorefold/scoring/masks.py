@@ -55,7 +55,8 @@ def template_mask(
     Raises
     ------
     InputError
-        For an unknown kind, a radius that is not positive, or one radius too many or too few.
+        For an unknown kind, a radius that is not positive, one radius too many or too few, or a mask without
+        any voxel.
 
     Examples
     --------
@@ -87,7 +88,12 @@ def template_mask(
         raise InputError(
             f"mask radius {radius}: a {kind} has one radius. Use the ellipse mask for one per axis."
         )
-    return _weights(_outside_distance(kind, shape, radii), soft_edge)
+    weights = _weights(_outside_distance(kind, shape, radii), soft_edge)
+    if not weights.any():
+        raise InputError(
+            f'mask "{kind}": no voxel of a template of shape {shape} lies inside. Give a larger mask radius.'
+        )
+    return weights
 
 
 def _outside_distance(kind: str, shape: tuple[int, ...], radii: list[float]) -> NDArray[np.float64]:
