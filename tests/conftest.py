@@ -19,11 +19,13 @@ TEMPLATE = (12, 13)
 @pytest.fixture(scope="session")
 def targets() -> list[np.ndarray]:
     """Four images of two shapes; in each, turned copies of the template."""
+    from scipy.ndimage import gaussian_filter
+
     from scorefold.rotations import angle_to_matrix
     from scorefold.testing.planting import plant
 
     rng = np.random.default_rng(5)
-    template = rng.normal(size=TEMPLATE)
+    template = 5 * gaussian_filter(rng.normal(size=TEMPLATE), 1)
     images = []
     for index, shape in enumerate(SHAPES):
         image = rng.normal(size=shape)

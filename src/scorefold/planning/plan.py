@@ -116,6 +116,10 @@ class Plan:
     def _first_batches(self) -> list[int]:
         return [0, *itertools.accumulate(group.batch_count for group in self.groups)]
 
+    @cached_property
+    def _groups_of_targets(self) -> dict[int, int]:
+        return {target: i for i, group in enumerate(self.groups) for target in group.targets}
+
     @property
     def batch_count(self) -> int:
         """Number of tile batches."""
@@ -146,14 +150,13 @@ class Plan:
 
     def batches_of(self, target: int) -> range:
         """Return the batches that contain tiles of a target."""
-        for first_batch, group in zip(self._first_batches, self.groups, strict=False):
-            if target in group.target_positions:
-                first = group.target_positions[target] * len(group.tiles)
-                last = first + len(group.tiles) - 1
-                return range(
-                    first_batch + first // group.batch_tiles, first_batch + last // group.batch_tiles + 1
-                )
-        raise IndexError(target)
+        if target not in self._groups_of_targets:
+            raise IndexError(target)
+        position = self._groups_of_targets[target]
+        group, first_batch = self.groups[position], self._first_batches[position]
+        first = group.target_positions[target] * len(group.tiles)
+        last = first + len(group.tiles) - 1
+        return range(first_batch + first // group.batch_tiles, first_batch + last // group.batch_tiles + 1)
 
     def root_key(self, batch: int) -> str:
         """Return the key of the partial that covers a batch completely."""

@@ -1,0 +1,123 @@
+"""Waves as Dask graphs: keys, layers, annotations, and clusters of every kind."""
+
+import contextlib
+import dataclasses
+import re
+
+import pytest
+from distributed import Client
+
+from scorefold.cluster import drive, executor
+from scorefold.cluster.context import RunReference
+from scorefold.cluster.executor import SerialExecutor
+from scorefold.cluster.graph import RETRIES, DaskExecutor, wave_graph
+from scorefold.errors import InputError, ScorefoldWarning
+from scorefold.planning.plan import STAGES
+
+pytestmark = pytest.mark.timeout(90)
+
+REFERENCE = RunReference("/data/run", "f" * 64, "a" * 64)
+
+
+@pytest.fixture
+def wave(new_run):
+    plan = new_run(rotation_block=2).plan
+    return [*plan.search_nodes(0), plan.write_node(0), plan.pick_node(0, "0ption5")]
+
+
+def test_keys_start_with_the_stage_and_carry_the_fingerprint(wave):
+    graph = wave_graph(REFERENCE, wave)
+    keys = list(graph.to_dict())
+    assert len(set(keys)) == len(wave)
+    for key in keys:
+        assert re.match(r"(score_leaf|merge_l\d|write_result|call_picks)-f{16}-[0-9a-f]{8}-", key)
+
+
+@pytest.mark.parametrize("change", ["location", "fingerprint", "revision"])
+def test_no_two_runs_share_a_key(wave, change):
+    """Dask takes an equal key for equal work, and silently hands out the old answer."""
+    other = dataclasses.replace(REFERENCE, **{change: "0" * 64})
+    assert not set(wave_graph(REFERENCE, wave).to_dict()) & set(wave_graph(other, wave).to_dict())
+
+
+def test_a_wave_has_a_layer_a_stage_and_later_stages_go_first(wave):
+    graph = wave_graph(REFERENCE, wave)
+    assert set(graph.layers) == {node.stage for node in wave}
+    for stage, layer in graph.layers.items():
+        assert layer.annotations == {"retries": RETRIES, "priority": STAGES.index(stage)}
+
+
+def test_tasks_depend_on_inputs_of_their_wave_alone(wave):
+    tasks = wave_graph(REFERENCE, wave).to_dict()
+    leaves = {key for key in tasks if key.startswith("score_leaf")}
+    assert all(not tasks[key].dependencies for key in leaves)
+    assert set().union(*(task.dependencies for task in tasks.values())) < set(tasks)
+    alone = wave_graph(REFERENCE, wave[-1:]).to_dict()
+    assert not next(iter(alone.values())).dependencies
+
+
+def test_tasks_are_small(wave):
+    """Tasks hold text and numbers: the run's name and a node, no arrays."""
+    from distributed.protocol.serialize import Serialize, serialize
+
+    for task in wave_graph(REFERENCE, wave).to_dict().values():
+        _, frames = serialize(Serialize(task).data, serializers=["pickle"])
+        assert sum(len(frame) for frame in frames) < 2000
+
+
+def test_threads_of_a_worker_take_turns_and_the_user_is_told(new_run, output_of):
+    with Client(
+        processes=False, n_workers=1, threads_per_worker=4, dashboard_address=":0", memory_limit=0
+    ) as client:
+        with contextlib.ExitStack() as stack:
+            with pytest.warns(ScorefoldWarning, match="up to 4 threads"):
+                working, link = stack.enter_context(executor(client=client))
+            assert working.workers == 1
+            assert "status" in link
+            run = new_run(rotation_block=1)
+            drive(run, working, render=False)
+        assert client.status == "running"
+    serial = new_run("serial", rotation_block=1)
+    drive(serial, SerialExecutor(), render=False)
+    assert output_of(run.store.location) == output_of(serial.store.location)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scheduler": "serial", "workers": 2}, "give one of them"),
+        ({"scheduler": "tcp://127.0.0.1:9", "client": object()}, "give one of them"),
+        ({"workers": 0}, "workers 0"),
+        ({"client": "tcp://127.0.0.1:9"}, "not a connected distributed.Client"),
+        ({"scheduler": "tcp://not a host"}, 'scheduler "tcp://not a host": no Dask scheduler answers'),
+        ({"scheduler": "nonsense://x:1"}, "no Dask scheduler answers"),
+    ],
+)
+def test_clusters_that_cannot_be_used_are_refused(options, message):
+    with pytest.raises(InputError, match=re.escape(message)), executor(**options):
+        pass
+
+
+def test_nobody_at_an_address_is_an_input_error():
+    from scorefold.cluster.local import connected
+
+    with pytest.raises(InputError, match="no Dask scheduler answers"), connected("127.0.0.1:9", timeout=0.5):
+        pass
+
+
+def test_without_options_this_process_works_alone():
+    with executor() as (working, link):
+        assert isinstance(working, SerialExecutor)
+        assert link is None
+
+
+def test_an_abandoned_wave_is_cancelled(new_run):
+    with Client(
+        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0", memory_limit=0
+    ) as client:
+        run = new_run(rotation_block=1)
+        outcomes = DaskExecutor(client).run(run.reference, run.plan.search_nodes(0))
+        next(outcomes)
+        outcomes.close()
+        client.cluster.scheduler.validate_state()
+        assert not [s for s in client.futures.values() if s.status == "pending"]
