@@ -92,7 +92,6 @@ def test_targets_that_cannot_be_searched_are_set_aside_with_the_reason():
     assert "all pixels are equal" in match.unreadable["array-0001"]
     assert "NaN or infinite" in match.unreadable["array-0002"]
     assert "smaller than the template" in match.unreadable["array-0003"]
-    assert all(name in reason for name, reason in match.unreadable.items())
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def test_memory_grows_with_transform_tiles_and_precision(name, itemsize, box, ex
     assert model.leaf_bytes(shape, tiles) <= double.leaf_bytes(shape, tiles)
 
 
-@given(name=names, limit=st.integers(340 * MEBIBYTE, 2**34), side=st.integers(20, 1500))
+@given(name=names, limit=st.integers(BASE_BYTES + MEBIBYTE, 2**34), side=st.integers(20, 1500))
 def test_as_many_tiles_fit_as_the_limit_allows_and_no_more(name, limit, side):
     model = memory(limit, name)
     shape = (side, side)
@@ -64,7 +64,7 @@ def problems(draw):
     return shape, box, reach
 
 
-@given(problem=problems(), limit=st.integers(331 * MEBIBYTE, 2**33), name=names)
+@given(problem=problems(), limit=st.integers(BASE_BYTES + MEBIBYTE, 2**33), name=names)
 @settings(deadline=None, max_examples=30)
 def test_a_tiling_respects_the_limit_and_its_transforms_hold_its_tiles(problem, limit, name):
     shape, box, reach = problem
