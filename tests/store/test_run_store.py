@@ -10,6 +10,7 @@ import zarr
 from scorefold.analyzer import Coverage
 from scorefold.errors import DamagedPartialError, InputError, StoreError
 from scorefold.store import RunStore
+from scorefold.store.commit import digest
 
 LARGE = np.random.default_rng(0).normal(size=(70, 80)).astype(np.float32)
 SMALL = np.arange(5, dtype=np.int32)
@@ -235,21 +236,23 @@ def test_a_record_of_another_job_is_not_trusted(run):
 @pytest.mark.parametrize("name", ["large", "small", "integers"])
 def test_input_arrays_come_back(run, name):
     run.write_array("template", states()[name])
-    found = RunStore(run.location).read_array("template")
+    found = RunStore(run.location).read_array("template", digest(states()[name]))
     np.testing.assert_array_equal(found, states()[name])
     assert found.dtype == states()[name].dtype
 
 
 def test_a_missing_or_damaged_input_array_is_named(run, tmp_path):
     with pytest.raises(StoreError, match="array 'template' cannot be read"):
-        run.read_array("template")
+        run.read_array("template", digest(LARGE))
     run.write_array("template", LARGE)
+    with pytest.raises(StoreError, match="array 'template' is not the one the job names"):
+        run.read_array("template", digest(LARGE + 1))
     (chunk,) = (tmp_path / "run" / "template" / "c").rglob("0/0")
     data = bytearray(chunk.read_bytes())
     data[100] ^= 4
     chunk.write_bytes(bytes(data))
     with pytest.raises(StoreError, match="array 'template' cannot be read"):
-        run.read_array("template")
+        run.read_array("template", digest(LARGE))
 
 
 def test_blobs_are_replaced_listed_and_deleted(run):

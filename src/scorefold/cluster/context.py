@@ -91,7 +91,7 @@ class RunContext:
     @cached_property
     def rotations(self) -> NDArray[np.float64]:
         """The rotation set."""
-        return self.store.read_array("rotations")
+        return self.store.read_array("rotations", self.job.rotations)
 
     @cached_property
     def rotation_table(self) -> RotationTable:
@@ -101,12 +101,12 @@ class RunContext:
     @cached_property
     def template_values(self) -> NDArray[np.float64]:
         """The template as the user gave it."""
-        return self.store.read_array("template")
+        return self.store.read_array("template", self.job.template)
 
     @cached_property
     def mask(self) -> NDArray[np.float32]:
         """The template mask."""
-        return self.store.read_array("mask")
+        return self.store.read_array("mask", self.job.mask)
 
     @cached_property
     def template(self) -> Template:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
 from scorefold.errors import InputError
@@ -199,7 +199,7 @@ class MatchJob:
 
     def to_json(self) -> dict[str, Any]:
         """Return the job without its targets as JSON values."""
-        value = asdict(self)
+        value = asdict(replace(self, targets=()))
         del value["targets"]
         return value
 

@@ -14,7 +14,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec
 from scorefold.analyzer import Coverage
 from scorefold.errors import DamagedPartialError, InputError, StoreError
 from scorefold.store.blobs import Blobs, open_zarr_store
-from scorefold.store.commit import ArrayRecord, Commit
+from scorefold.store.commit import ArrayRecord, Commit, digest
 
 Array = NDArray[Any]
 
@@ -97,8 +97,15 @@ class RunStore:
         """Write an input array as one chunk; a run's inputs are written once."""
         self._write(name, array)
 
-    def read_array(self, name: str) -> Array:
+    def read_array(self, name: str, expected: str) -> Array:
         """Return an input array.
+
+        Parameters
+        ----------
+        name : str
+            Its name.
+        expected : str
+            Its digest, as the job has it.
 
         Raises
         ------
@@ -106,9 +113,12 @@ class RunStore:
             If it is missing or damaged.
         """
         try:
-            return np.asarray(zarr.open_array(self.zarr_store, path=name, mode="r")[...])
+            array = np.asarray(zarr.open_array(self.zarr_store, path=name, mode="r")[...])
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
             raise StoreError(f'run "{self.location}": array {name!r} cannot be read ({error}).') from error
+        if digest(array) != expected:
+            raise StoreError(f'run "{self.location}": array {name!r} is not the one the job names. Start a new run.')
+        return array
 
     def _write(self, name: str, array: Array) -> None:
         zarr.create_array(
