@@ -10,6 +10,7 @@ from distributed import Client, as_completed
 from scorefold.cluster.context import RunReference
 from scorefold.cluster.executor import Outcome
 from scorefold.cluster.tasks import run_node
+from scorefold.errors import StoreError
 from scorefold.planning.plan import STAGES, Node
 
 try:
@@ -39,7 +40,18 @@ class DaskExecutor:
         return max(1, len(self.client.nthreads()))
 
     def run(self, run: RunReference, wave: Sequence[Node]) -> Generator[Outcome]:
-        """Submit the wave as one graph and yield outcomes as they come; see `Executor.run`."""
+        """Submit the wave as one graph and yield outcomes as they come; see `Executor.run`.
+
+        Raises
+        ------
+        StoreError
+            If the scheduler is gone for good.
+        """
+        if self.client.status == "closed":
+            raise StoreError(
+                "the Dask scheduler is gone. What is done is kept; "
+                f"go on with: scorefold resume {run.location}"
+            )
         nodes = {_task_key(node.key, run): node for node in wave}
         graph = wave_graph(run, wave)
         futures = self.client.get(graph, list(nodes), sync=False)
@@ -56,7 +68,8 @@ class DaskExecutor:
                     error = future.exception() or RuntimeError("the scheduler lost it")
                     yield Outcome(node, error, collateral=any(f.status == "error" for f in blamed))
         finally:
-            self.client.cancel([future for future in futures if not future.done()], force=True)
+            if self.client.status == "running":
+                self.client.cancel([future for future in futures if not future.done()], force=True)
 
 
 def wave_graph(run: RunReference, wave: Sequence[Node]) -> HighLevelGraph:
