@@ -67,7 +67,7 @@ def test_a_run_ends_when_its_scheduler_is_gone_and_goes_on_without(
     run = new_run(rotation_block=1)
     scheduler = start_scheduler(processes, port)
     start_worker(processes, port, tmp_path)
-    with Client(f"tcp://127.0.0.1:{port}", timeout=30) as client:
+    with Client(f"tcp://127.0.0.1:{port}", timeout=30, set_as_default=False) as client:
         client._timeout = 1  # seconds it tries to connect again
         with pytest.raises(StoreError, match="scorefold resume /"):
             drive(run, DaskExecutor(client), render=False, on_progress=kill_when_leaves_are_done(scheduler))

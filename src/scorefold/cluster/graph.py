@@ -57,7 +57,7 @@ class DaskExecutor:
         futures = self.client.get(graph, list(nodes), sync=False)
         by_key = {nodes[str(future.key)].key: future for future in futures}
         try:
-            for future in as_completed(futures):
+            for future in as_completed(futures, loop=self.client.loop):
                 node = nodes[str(future.key)]
                 if future.status == "finished":
                     yield Outcome(node)

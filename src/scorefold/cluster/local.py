@@ -85,7 +85,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
             memory_limit=0,
             silence_logs=50,
         ) as cluster,
-        Client(cluster) as client,
+        Client(cluster, set_as_default=False) as client,
     ):
         yield prepare(client)
 
@@ -107,7 +107,7 @@ def connected(address: str, timeout: float = 10.0) -> Iterator[Client]:
         If nobody answers there, or the address is malformed.
     """
     try:
-        client = Client(address, timeout=timeout)
+        client = Client(address, timeout=timeout, set_as_default=False)
     except (OSError, ValueError, TimeoutError, TypeError) as error:
         text = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
