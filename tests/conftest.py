@@ -1,7 +1,7 @@
 """A small search that can be cut in many ways, shared by the tests of runs (cluster, faults)."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,14 @@ if TYPE_CHECKING:  # tests of other packages do without these imports
 
 SHAPES = ((60, 70), (60, 70), (60, 70), (50, 90))
 TEMPLATE = (12, 13)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what FFTW learns in a folder of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +70,7 @@ def new_run(tmp_path: Path, prepared: "PreparedMatch") -> Callable[..., "RunCont
         rotation_block: int = 2,
         batch_tiles: int = 2,
         cell: tuple[int, ...] | None = None,
+        keep_states: bool = True,
         **changes: Any,
     ) -> "RunContext":
         groups = []
@@ -77,7 +86,8 @@ def new_run(tmp_path: Path, prepared: "PreparedMatch") -> Callable[..., "RunCont
                 )
             )
         plan = dataclasses.replace(prepared.plan, groups=tuple(groups))
-        return create_run(str(tmp_path / name), dataclasses.replace(prepared, plan=plan, **changes))
+        changed = dataclasses.replace(prepared, plan=plan, **changes)
+        return create_run(str(tmp_path / name), changed, keep_states=keep_states)
 
     return make
 

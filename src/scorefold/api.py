@@ -200,6 +200,7 @@ def match(
     scheduler: str | None = None,
     workers: int | None = None,
     render: bool = True,
+    keep_states: bool = False,
     on_progress: OnProgress | None = None,
     **options: Any,
 ) -> Match:
@@ -223,6 +224,8 @@ def match(
         this needs the guard ``if __name__ == "__main__":``. With none of the three, this process works alone.
     render : bool
         Whether pictures and the report are made.
+    keep_states : bool
+        Keep partials in the store when what they are part of is committed.
     on_progress : callable, optional
         Told after every piece of work.
     **options
@@ -259,7 +262,7 @@ def match(
         request = MatchRequest(
             targets=_as_sequence(targets), template=template, workers=working.workers, **options
         )
-        run = create_run(location, prepare_match(request))
+        run = create_run(location, prepare_match(request), keep_states=keep_states)
         drive(run, working, render=render, on_progress=on_progress)
     return Match(location)
 

@@ -105,7 +105,7 @@ def made_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     work = tmp_path_factory.mktemp("made")
     save_images(work)
     targets = [work / "good.png", work / "shifted.png"]
-    match(targets, work / "part.png", out=work / "run", step=90.0, threshold=0.9)
+    match(targets, work / "part.png", out=work / "run", step=90.0, threshold=0.9, keep_states=True)
     return work / "run"
 
 

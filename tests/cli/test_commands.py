@@ -52,8 +52,8 @@ def test_match_finds_the_part_and_says_where_things_are(folder, scorefold, quick
     picks = package.open_run("run").picks.set_index("target")
     assert picks[["y", "x"]].round(1).loc["good"].tolist() == [17.0, 25.0]
     assert picks[["y", "x"]].round(1).loc["shifted"].tolist() == [22.0, 28.0]
-    figures = {path.name for path in Path("run/figures").iterdir()}
-    assert figures == {"good.png", "shifted.png", "grid-000.png"}
+    figures = {path.relative_to("run/figures").as_posix() for path in Path("run/figures").rglob("*.png")}
+    assert figures == {"good.png", "shifted.png", "sheets/grid-000.png"}
 
 
 def test_one_pick_is_not_plural(folder, scorefold, quick):
@@ -95,7 +95,7 @@ def test_plan_tells_what_match_does_and_writes_nothing(folder, scorefold, quick)
     assert plan["worker_bytes"] <= plan["memory_limit"] == 2 * 2**30
     assert plan["result_bytes"] == 2 * 48 * 48 * 8
     assert 0 < plan["seconds"] < 60
-    run = scorefold("match", *arguments, "-o", "run")
+    run = scorefold("match", *arguments, "-o", "run", "--keep-states")
     assert run.code == 0
     assert len(commits(folder / "run", "score_leaf")) == plan["leaves"]
 

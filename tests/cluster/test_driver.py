@@ -35,6 +35,9 @@ class RecordingStore:
         self.keys = set()
         self.listings = 0
 
+    def checkpoints(self) -> set[str]:
+        return set()
+
     def committed(self):
         self.listings += 1
         return set(self.keys)

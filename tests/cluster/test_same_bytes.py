@@ -179,4 +179,4 @@ def test_the_comparison_sees_every_kind_of_output(serial_output):
         assert name in output
     assert any(name.startswith("results/array-0002/rotations/0/c/") for name in output)
     assert "figures/array-0001.png" in output
-    assert Path("figures/grid-000.png").as_posix() in output
+    assert Path("figures/sheets/grid-000.png").as_posix() in output

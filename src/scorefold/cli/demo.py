@@ -8,7 +8,7 @@ import typer
 
 from scorefold.cli.console import say
 from scorefold.cli.execution import Workplace, check_output
-from scorefold.cli.options import Workers
+from scorefold.cli.options import Scheduler, Workers
 from scorefold.cli.results import show_results
 from scorefold.errors import InputError
 
@@ -34,12 +34,13 @@ def match(
         Path, typer.Option("--out", "-o", help="Directory for data and runs; must be new.")
     ] = Path("demo-match"),
     workers: Workers = None,
+    scheduler: Scheduler = None,
 ) -> int:
     """Find a turned coin in photographs, then a particle in a simulated volume."""
     from scorefold.demo import coin_scene, particle_scene
 
     check_output(str(out))
-    with Workplace(workers, None) as place:
+    with Workplace(workers, scheduler) as place:
         try:
             coins = coin_scene(out / "coins")
             particles = particle_scene(out / "particles")

@@ -8,6 +8,7 @@ import typer
 from scorefold.cli.console import say
 from scorefold.cli.execution import Workplace, check_output
 from scorefold.cli.options import (
+    RESOURCES,
     SHOWN,
     Quiet,
     Render,
@@ -35,6 +36,10 @@ def command(
     workers: Workers = None,
     scheduler: Scheduler = None,
     render: Render = True,
+    keep_states: Annotated[
+        bool,
+        typer.Option("--keep-states", help="Keep partials when they are merged.", rich_help_panel=RESOURCES),
+    ] = False,
     quiet: Quiet = False,
 ) -> int:
     """Search images or volumes for a template at every rotation and position."""
@@ -50,6 +55,6 @@ def command(
                 f"{count(cost.targets, 'target')}, {count(cost.rotations, 'rotation')}, score "
                 f"{prepared.job.search.score}: {duration_text(cost.seconds)} on {count(cost.workers, 'worker')}"
             )
-        run = create_run(out, prepared)
+        run = create_run(out, prepared, keep_states=keep_states)
         summary = partial(show_results, most=SHOWN, render=render)
         return place.work(run, render=render, quiet=quiet, summary=summary)

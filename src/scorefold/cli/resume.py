@@ -16,10 +16,11 @@ def command(
     render: Render = True,
     quiet: Quiet = False,
 ) -> int:
-    """Go on with a run from what is committed, here or on another cluster."""
-    from scorefold.cluster import RunContext
+    """Go on with a run from what is committed, here or on another cluster; targets that failed are tried again."""
+    from scorefold.cluster import RunContext, retry_failed
 
     opened = RunContext(run)
     with Workplace(workers, scheduler) as place:
+        opened = retry_failed(opened)
         summary = partial(show_results, most=SHOWN, render=render)
         return place.work(opened, render=render, quiet=quiet, summary=summary)

@@ -4,7 +4,7 @@ from scorefold.cluster.context import RunContext, RunReference, unreadable_targe
 from scorefold.cluster.driver import Progress, drive, missing_nodes, needed_keys, run_progress, stage_totals
 from scorefold.cluster.executor import Executor
 from scorefold.cluster.render_tasks import failures
-from scorefold.cluster.runs import change_picks, create_run
+from scorefold.cluster.runs import change_picks, create_run, retry_failed
 from scorefold.cluster.session import executor
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "failures",
     "missing_nodes",
     "needed_keys",
+    "retry_failed",
     "run_progress",
     "stage_totals",
     "unreadable_targets",

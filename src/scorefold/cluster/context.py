@@ -12,9 +12,9 @@ import zarr
 from numpy.typing import NDArray
 
 from scorefold.analyzer import AnalyzerProduct, Coverage, MaxScoreOverRotations, RotationTable, ScoreMoments
-from scorefold.errors import StoreError
+from scorefold.errors import InputError, StoreError
 from scorefold.io import TargetSource, read_region
-from scorefold.planning.job import MatchJob, Target, canonical_digest
+from scorefold.planning.job import MatchJob, Target, canonical_digest, file_stamp
 from scorefold.planning.plan import Plan
 from scorefold.planning.planner import search_template
 from scorefold.scoring.engine import ExactEngine
@@ -129,6 +129,12 @@ class RunContext:
             array = zarr.open_array(self.store.zarr_store, path=target.source["path"], mode="r")
             return lambda region: np.asarray(array[region])
         source = TargetSource.from_json(target.source)
+        stamp = file_stamp(source.path)
+        if stamp is not None and target.stamp is not None and stamp != target.stamp:
+            raise InputError(
+                f'target "{target.name}": the file changed after the run was planned. Put it back and resume, '
+                "or start a new run."
+            )
         return lambda region: read_region(source, region)
 
     def engine(self, fft_shape: tuple[int, ...]) -> ExactEngine:

@@ -173,11 +173,12 @@ def run_progress(run: RunContext, *, render: bool) -> Progress:
 
 
 def needed_keys(run: RunContext) -> set[str]:
-    """Return the keys whose records a run still needs: what is not part of something later.
+    """Return the keys whose records, or checkpoints, a run still needs: what is not part of something later.
 
     Partials of a batch are superseded by the record of its result maps, and by the merge that united them.
     """
     committed = run.store.committed()
+    started = committed | run.store.checkpoints()
     needed = {key for key in committed if not key.startswith(("score_leaf-", "merge_"))}
     for batch in range(run.plan.batch_count):
         if run.plan.write_node(batch).key in committed:
@@ -186,6 +187,6 @@ def needed_keys(run: RunContext) -> set[str]:
         for node in reversed(run.plan.search_nodes(batch)):
             if node.key in committed or node.key in superseded:
                 superseded.update(node.inputs)
-            if node.key in committed and node.key not in superseded:
+            if node.key in started and node.key not in superseded:
                 needed.add(node.key)
     return needed

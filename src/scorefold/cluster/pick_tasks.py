@@ -1,5 +1,6 @@
 """The task that calls the picks of one target on its finished maps, block by block with a halo."""
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -155,12 +156,35 @@ def _maximum(scores: Any) -> float:
 def blocks(
     shape: tuple[int, ...], halo: int, voxels: int = BLOCK_VOXELS
 ) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
-    """Yield slabs of an array as (slab, slab with halo), each of about `voxels` voxels."""
-    rows = max(1, voxels // math.prod(shape[1:]), 4 * halo)
-    for start in range(0, shape[0], rows):
-        stop = min(start + rows, shape[0])
-        rest = tuple(slice(0, n) for n in shape[1:])
-        yield (slice(start, stop), *rest), (slice(max(start - halo, 0), min(stop + halo, shape[0])), *rest)
+    """Yield blocks of an array as (block, block with halo); with its halo one has about `voxels` voxels.
+
+    Only a halo that wide that most of a block would be halo makes them larger.
+    """
+    edges = block_edges(shape, halo, voxels)
+    for start in itertools.product(*(range(0, n, edge) for n, edge in zip(shape, edges, strict=True))):
+        core = tuple(slice(a, min(a + edge, n)) for a, edge, n in zip(start, edges, shape, strict=True))
+        padded = (
+            slice(max(c.start - halo, 0), min(c.stop + halo, n)) for c, n in zip(core, shape, strict=True)
+        )
+        yield core, tuple(padded)
+
+
+def block_edges(shape: tuple[int, ...], halo: int, voxels: int = BLOCK_VOXELS) -> tuple[int, ...]:
+    """Return the extent of blocks along each axis: the longest is halved until a block with its halo is small enough.
+
+    Examples
+    --------
+    >>> block_edges((10, 4000, 4000), halo=0, voxels=2**20)
+    (10, 250, 250)
+    """
+    edges = list(shape)
+    smallest = max(halo, 16)
+    while math.prod(min(edge + 2 * halo, n) for edge, n in zip(edges, shape, strict=True)) > voxels:
+        longest = max(range(len(edges)), key=lambda axis: edges[axis])
+        if edges[longest] <= smallest:
+            break
+        edges[longest] = max(-(-edges[longest] // 2), smallest)
+    return tuple(edges)
 
 
 def refined_positions(run: RunContext, maps: ResultMaps, peaks: Peaks) -> NDArray[np.float64]:
@@ -170,9 +194,8 @@ def refined_positions(run: RunContext, maps: ResultMaps, peaks: Peaks) -> NDArra
     if run.job.picks.subpixel:
         scores, rotations = maps.level("scores"), maps.level("rotations")
         for core, padded in blocks(scores.shape, 1):
-            inside = np.flatnonzero(
-                (peaks.positions[:, 0] >= core[0].start) & (peaks.positions[:, 0] < core[0].stop)
-            )
+            first, stop = [c.start for c in core], [c.stop for c in core]
+            inside = np.flatnonzero(((peaks.positions >= first) & (peaks.positions < stop)).all(axis=1))
             if not inside.size:
                 continue
             # What was never scored must not bend the parabola.

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scorefold.cluster.context import Read, RunContext, unreadable_targets
-from scorefold.cluster.pick_tasks import blocks
+from scorefold.cluster.pick_tasks import BLOCK_VOXELS
 from scorefold.cluster.search_tasks import one_line
 from scorefold.errors import InputError
 from scorefold.io import TargetSource, empty_picks, tabulate_picks, write_picks, write_table
@@ -36,6 +36,9 @@ from scorefold.rendering import (
     render_report,
 )
 from scorefold.store import ResultMaps
+
+SHEETS = "figures/sheets"
+"""Folder of the contact sheets, apart from the overlays, since a target may be called grid-000."""
 
 CUTOUTS = {2: 400, 3: 99}
 """Picks of a run that are shown on contact sheets, by dimension."""
@@ -96,9 +99,9 @@ def render_target(run: RunContext, node: Node) -> str:
         run.store.commit(node.key)
         return node.key
     picks = drawn_picks(run, node.target)
-    pixels = TargetPixels(run.reader(target), target.shape)
     shown = picks[: CUTOUTS[len(target.shape)]]
     try:
+        pixels = TargetPixels(run.reader(target), target.shape)
         picture = encode_png(_overlay(run, target, pixels, picks, record.summary["threshold"]))
         cutouts = [cut_out(pixels.__getitem__, p.position, p.rotation, run.job.template_shape) for p in shown]
     except (InputError, OSError) as error:  # it was readable when it was searched
@@ -144,13 +147,13 @@ def _reduced(pixels: TargetPixels, factor: int) -> NDArray[np.float32]:
     height, width = pixels.shape
     result = np.empty((-(-height // factor), -(-width // factor)), np.float32)
     columns = np.arange(0, width, factor)
-    for core, _ in blocks(pixels.shape, factor):
-        # Slabs are whole numbers of blocks but for the last.
-        slab = np.asarray(pixels[core], np.float64)
+    step = max(1, BLOCK_VOXELS // (width * factor)) * factor
+    for start in range(0, height, step):
+        slab = np.asarray(pixels[start : start + step, :], np.float64)
         rows = np.arange(0, slab.shape[0], factor)
         sums = np.add.reduceat(np.add.reduceat(slab, rows, axis=0), columns, axis=1)
         sizes = np.outer(np.diff([*rows, slab.shape[0]]), np.diff([*columns, width]))
-        first = core[0].start // factor
+        first = start // factor
         result[first : first + len(rows)] = sums / sizes
     return result
 
@@ -227,11 +230,9 @@ def failures(run: RunContext) -> dict[str, str]:
 
 def _write_pages(run: RunContext, picks: dict[int, list[DrawnPick]]) -> None:
     sheets = [encode_png(page) for page in contact_sheets(_best_cutouts(run, picks), run.template_values)]
-    for old in run.store.blobs.names("figures"):
-        if old.startswith("figures/grid-"):
-            run.store.blobs.delete(old)
+    run.store.blobs.delete_below(SHEETS)
     for number, sheet in enumerate(sheets):
-        run.store.blobs.put(f"figures/grid-{number:03d}.png", sheet)
+        run.store.blobs.put(f"{SHEETS}/grid-{number:03d}.png", sheet)
     run.store.blobs.put("report.html", render_report(_report_data(run, picks, sheets)).encode())
 
 

@@ -11,6 +11,7 @@ import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec
 
 from scorefold.cluster.context import FAILURES, PLAN, TARGETS, RunContext
+from scorefold.errors import DamagedPartialError
 from scorefold.planning.job import PickOptions
 from scorefold.planning.prepare import PreparedMatch
 from scorefold.store import RunStore
@@ -19,7 +20,7 @@ STORED_CHUNK = 512
 """Edge of the chunks, per axis, in which targets from memory are kept."""
 
 
-def create_run(location: str, prepared: PreparedMatch) -> RunContext:
+def create_run(location: str, prepared: PreparedMatch, *, keep_states: bool = False) -> RunContext:
     """Write a job and its plan into a new store.
 
     Parameters
@@ -28,6 +29,8 @@ def create_run(location: str, prepared: PreparedMatch) -> RunContext:
         Directory or URL; it must not hold anything yet.
     prepared : PreparedMatch
         The job.
+    keep_states : bool
+        Keep partials when what they are part of is committed.
 
     Raises
     ------
@@ -41,17 +44,22 @@ def create_run(location: str, prepared: PreparedMatch) -> RunContext:
             "fingerprint": prepared.job.fingerprint,
             "job": prepared.job.to_json(),
             "versions": versions(),
+            "keep_states": keep_states,
         },
     )
-    for name, array in prepared.arrays.items():
-        store.write_array(name, array)
-    for path, array in prepared.given.items():
-        _keep(store, path, array)
-    targets = [target.to_json() for target in prepared.job.targets]
-    store.blobs.put(TARGETS, json.dumps(targets).encode())
-    store.blobs.put(FAILURES, json.dumps(prepared.unreadable).encode())
-    store.blobs.put(PLAN, json.dumps(prepared.plan.to_json()).encode())
-    return RunContext(location)
+    try:
+        for name, array in prepared.arrays.items():
+            store.write_array(name, array)
+        for path, array in prepared.given.items():
+            _keep(store, path, array)
+        targets = [target.to_json() for target in prepared.job.targets]
+        store.blobs.put(TARGETS, json.dumps(targets).encode())
+        store.blobs.put(FAILURES, json.dumps(prepared.unreadable).encode())
+        store.blobs.put(PLAN, json.dumps(prepared.plan.to_json()).encode())
+        return RunContext(location)
+    except BaseException:  # half a run could neither be resumed nor made again at the same place
+        store.blobs.delete_below("")
+        raise
 
 
 def change_picks(run: RunContext, picks: PickOptions) -> RunContext:
@@ -65,12 +73,43 @@ def change_picks(run: RunContext, picks: PickOptions) -> RunContext:
         The new options.
     """
     job = {**run.store.attributes["job"], "picks": asdict(picks)}
-    run.store.forget(
-        key
-        for key in run.store.committed()
-        if key.startswith(("call_picks-", "render-", "report-", "tables-"))
-    )
+    _forget_outputs(run)
     run.store.update_attributes(job=job)
+    return RunContext(run.store.location)
+
+
+def _forget_outputs(run: RunContext) -> None:
+    """Remove picks, tables, pictures and the report, so that none is left that does not belong to the others."""
+    committed = run.store.committed()
+    run.store.forget(
+        key for key in committed if key.startswith(("call_picks-", "render-", "report-", "tables-"))
+    )
+    for name in ("tables", "figures"):
+        run.store.blobs.delete_below(name)
+    run.store.blobs.delete("report.html")
+
+
+def retry_failed(run: RunContext) -> RunContext:
+    """Put the batches up again whose targets could not be read, in case they can be read by now.
+
+    Parameters
+    ----------
+    run : RunContext
+        The run; no driver may be at work on it.
+    """
+    failed = set()
+    for key in run.store.committed():
+        if not key.startswith(("score_leaf-", "merge_", "write_result-")):
+            continue
+        try:
+            record = run.store.read_commit(key)
+        except DamagedPartialError:
+            continue  # found and repaired by whoever needs it
+        if record is not None and record.summary.get("failures"):
+            failed.add(key)
+    if failed:
+        run.store.forget(failed)
+        _forget_outputs(run)
     return RunContext(run.store.location)
 
 

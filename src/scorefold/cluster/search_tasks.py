@@ -49,7 +49,7 @@ def score_leaf(run: RunContext, node: Node) -> str:
         try:
             pixels.append(run.pixels(run.job.targets[target], tile))
             readable.append(position)
-        except (InputError, OSError, ValueError) as error:
+        except (InputError, OSError) as error:
             failures[str(target)] = one_line(error)
     if readable:
         engine = run.engine(run.plan.group_of(node.batch).tiling.fft_shape)
@@ -83,7 +83,7 @@ def _read_checkpoint(run: RunContext, node: Node) -> tuple[Arrays, Commit] | Non
             return None
         return run.store.read_partial(node.key, checkpoint=True)
     except DamagedPartialError as error:
-        run.store.discard(node.key, error.reason)
+        run.store.discard(node.key, error.reason, checkpoint=True)
         return None
 
 
@@ -123,7 +123,14 @@ def merge_states(run: RunContext, node: Node) -> str:
         raise ValueError(f"{node.key}: a merge without inputs")
     summary = {"failures": failures, "seconds": round(time.monotonic() - started, 3)}
     run.store.commit(node.key, arrays=_pack(merged, analyzers), coverage=coverage, summary=summary)
+    _let_go(run, node)
     return node.key
+
+
+def _let_go(run: RunContext, node: Node) -> None:
+    """Remove the partials that what was just committed contains, so that a run never holds all of them at once."""
+    if not run.store.attributes.get("keep_states"):
+        run.store.forget(node.inputs)
 
 
 def write_result(run: RunContext, node: Node) -> str:
@@ -156,6 +163,7 @@ def write_result(run: RunContext, node: Node) -> str:
             }
         )
     run.store.commit(node.key, summary={"tiles": written, "failures": failures})
+    _let_go(run, node)
     return node.key
 
 

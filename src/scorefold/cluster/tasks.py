@@ -9,6 +9,7 @@ from scorefold.cluster.context import RunContext, RunReference, context
 from scorefold.cluster.pick_tasks import call_picks
 from scorefold.cluster.render_tasks import render_target, write_report
 from scorefold.cluster.search_tasks import merge_states, score_leaf, write_result
+from scorefold.errors import DamagedPartialError
 from scorefold.planning.plan import STAGES, Node
 
 COLLECT_SECONDS = 0.25
@@ -62,6 +63,17 @@ def run_node(run: RunReference, node: Node, *inputs: str) -> str:  # noqa: ARG00
     """
     with _one_at_a_time:
         try:
-            return _TASKS[node.stage](context(run), node)
+            opened = context(run)
+            if _is_committed(opened, node):
+                return node.key
+            return _TASKS[node.stage](opened, node)
         finally:
             _cycles.collect()
+
+
+def _is_committed(run: RunContext, node: Node) -> bool:
+    """Tell whether the work was done before: a scheduler repeats the tasks of a worker that it lost."""
+    try:
+        return run.store.read_commit(node.key) is not None
+    except DamagedPartialError:
+        return False

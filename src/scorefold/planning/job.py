@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, Self
 
 from scorefold.errors import InputError
@@ -120,6 +121,8 @@ class Target:
         Of all pixels.
     pixel_size : tuple of float or None
         Per axis, in `pixel_unit`.
+    stamp : (int, int) or None
+        `file_stamp` of the file when it was examined.
     """
 
     name: str
@@ -130,6 +133,7 @@ class Target:
     source: Mapping[str, Any]
     pixel_size: tuple[float, ...] | None = None
     pixel_unit: str | None = None
+    stamp: tuple[int, int] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the target as JSON values."""
@@ -138,10 +142,16 @@ class Target:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """Read what `to_json` wrote."""
-        sizes = value["pixel_size"]
-        return cls(
-            **{**value, "shape": tuple(value["shape"]), "pixel_size": None if sizes is None else tuple(sizes)}
-        )
+        pairs = {name: tuple(value[name]) if value[name] else None for name in ("pixel_size", "stamp")}
+        return cls(**{**value, **pairs, "shape": tuple(value["shape"])})
+
+
+def file_stamp(path: str) -> tuple[int, int] | None:
+    """Return size and time of the last change (ns) of a file; None if there is none, or it is a directory or URL."""
+    if "://" in path or not Path(path).is_file():
+        return None
+    status = Path(path).stat()
+    return status.st_size, status.st_mtime_ns
 
 
 @dataclass(frozen=True)

@@ -160,7 +160,12 @@ class Plan:
 
     def root_key(self, batch: int) -> str:
         """Return the key of the partial that covers a batch completely."""
-        return self.search_nodes(batch)[-1].key
+        blocks, depth = self._blocks(self.group_of(batch)), 0
+        if blocks == 1:
+            return f"score_leaf-b{batch:07d}-r{0:07d}"
+        while blocks > FAN_IN:
+            blocks, depth = -(-blocks // FAN_IN), depth + 1
+        return f"merge_l{depth}-b{batch:07d}-{0:06d}"
 
     def search_nodes(self, batch: int) -> list[Node]:
         """Return the leaves and merges of a batch, every node after its inputs."""

@@ -18,7 +18,7 @@ from scorefold.io.targets import absolute_path
 from scorefold.io.units import unit_ratio
 from scorefold.planning.content import examine
 from scorefold.planning.estimate import Estimate
-from scorefold.planning.job import MatchJob, PickOptions, SearchOptions, Target
+from scorefold.planning.job import MatchJob, PickOptions, SearchOptions, Target, file_stamp
 from scorefold.planning.plan import Plan
 from scorefold.planning.planner import check_fits, make_plan, search_template
 from scorefold.planning.request import MatchRequest
@@ -225,6 +225,7 @@ def _targets(
     for position, (source, array) in enumerate(_sources(request, unreadable)):
         try:
             check_fits(template, source.shape)
+            stamp = file_stamp(source.path) if array is None else None
             read = _reader(source) if array is None else lambda region, array=array: np.asarray(array[region])
             content = examine(read, source.shape, source.name)
         except InputError as error:
@@ -246,6 +247,7 @@ def _targets(
                 source=stored.to_json(),
                 pixel_size=source.pixel_size,
                 pixel_unit=source.pixel_unit,
+                stamp=stamp,
             )
         )
     if not targets:
@@ -303,14 +305,15 @@ def _sources(request: MatchRequest, unreadable: dict[str, str]) -> list[tuple[Ta
             template = absolute_path(request.template)
             sources = [item for item in sources if item[0].path != template]
     taken = {source.name for source, _ in sources}
-    for index, array in enumerate(arrays):
-        shape = tuple(int(n) for n in getattr(array, "shape", np.shape(array)))
+    for index, given in enumerate(arrays):
+        array = given if hasattr(given, "dtype") else np.asarray(given)  # a lazy array is not computed here
+        shape = tuple(int(n) for n in array.shape)
         name = f"array-{index:04d}"
         while name in taken:
             name += "-2"
         if len(shape) not in (2, 3):
             raise InputError(f"target {name}: shape {shape}; give 2D images or 3D volumes.")
-        dtype = np.dtype(getattr(array, "dtype", np.asarray(array).dtype))
+        dtype = np.dtype(array.dtype)
         if dtype.kind not in "biuf":
             raise InputError(f"target {name}: dtype {dtype}; give real numbers.")
         size = None if request.pixel_size is None else (float(request.pixel_size),) * len(shape)

@@ -94,7 +94,7 @@ def _cuts(length: int) -> list[int]:
     while count <= min(length, _MOST_CUTS):
         counts.append(count)
         count += max(1, count // 8)
-    return counts
+    return [*counts, length]  # one position each, in case nothing larger fits
 
 
 def _axis_choices(length: int, box: int, reach: tuple[int, int]) -> list[tuple[int, int]]:

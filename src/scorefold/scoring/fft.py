@@ -9,8 +9,13 @@ and imported everywhere else.
 
 import base64
 import importlib.util
+import json
+import os
+import platform
+import tempfile
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -146,7 +151,9 @@ class FftwProvider:
         import pyfftw  # noqa: PLC0415 - an optional dependency
 
         self._pyfftw = pyfftw
-        self._wisdom = tuple(base64.b64decode(part) for part in wisdom.split(",")) if wisdom else ()
+        self._wisdom = [
+            tuple(base64.b64decode(part) for part in one.split(",")) for one in wisdom.split(";") if one
+        ]
         self._transforms: dict[tuple[tuple[int, ...], np.dtype[Any]], _FftwTransform] = {}
 
     def transform(self, shape: tuple[int, ...], dtype: DTypeLike) -> Transform:
@@ -155,19 +162,52 @@ class FftwProvider:
         if key not in self._transforms:
             with _planning:
                 self._pyfftw.forget_wisdom()
-                if self._wisdom:
-                    self._pyfftw.import_wisdom(self._wisdom)
+                for one in self._wisdom:
+                    self._pyfftw.import_wisdom(one)
                 self._transforms[key] = _FftwTransform(self._pyfftw, *key, wise=True)
         return self._transforms[key]
 
     def learn(self, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str]) -> str:
-        """Time FFTW's algorithms for these transforms and return the wisdom as text."""
+        """Time FFTW's algorithms for these transforms and return the wisdom as text.
+
+        What was learned is kept in the user's cache folder, so that the next run of the same job on this machine
+        transforms alike, to the last bit. Where nothing can be kept, algorithms are chosen without timing.
+        """
+        cache = _wisdom_cache()
+        try:
+            known: dict[str, str] = json.loads(cache.read_text()) if cache.exists() else {}
+            wanted = [(tuple(shape), dtype) for shape in shapes for dtype in dtypes]
+            missing = [key for key in wanted if _wisdom_key(*key) not in known]
+            known |= {_wisdom_key(*key): self._time(*key) for key in missing}
+            if missing:
+                cache.parent.mkdir(parents=True, exist_ok=True)
+                _replace_text(cache, json.dumps(known))
+        except (OSError, ValueError):
+            return ""
+        return ";".join(known[_wisdom_key(*key)] for key in wanted)
+
+    def _time(self, shape: tuple[int, ...], dtype: str) -> str:
         with _planning:
             self._pyfftw.forget_wisdom()
-            for shape in shapes:
-                for dtype in dtypes:
-                    _FftwTransform(self._pyfftw, tuple(shape), np.dtype(dtype), wise=False)
+            _FftwTransform(self._pyfftw, shape, np.dtype(dtype), wise=False)
             return ",".join(base64.b64encode(part).decode() for part in self._pyfftw.export_wisdom())
+
+
+def _wisdom_cache() -> Path:
+    """Return the file of this machine's wisdom; timing on another machine means nothing here."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return folder / "scorefold" / f"fftw-wisdom-{platform.node()}.json"
+
+
+def _wisdom_key(shape: tuple[int, ...], dtype: str) -> str:
+    return f"{np.dtype(dtype).name}:{'x'.join(map(str, shape))}"
+
+
+def _replace_text(path: Path, text: str) -> None:
+    """Write a file that other processes may read at the same time."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        file.write(text)
+    Path(file.name).replace(path)
 
 
 def available_providers() -> tuple[str, ...]:

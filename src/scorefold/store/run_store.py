@@ -117,7 +117,9 @@ class RunStore:
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
             raise StoreError(f'run "{self.location}": array {name!r} cannot be read ({error}).') from error
         if digest(array) != expected:
-            raise StoreError(f'run "{self.location}": array {name!r} is not the one the job names. Start a new run.')
+            raise StoreError(
+                f'run "{self.location}": array {name!r} is not the one the job names. Start a new run.'
+            )
         return array
 
     def _write(self, name: str, array: Array) -> None:
@@ -236,15 +238,14 @@ class RunStore:
         """Return the attempts of `key` that have arrays."""
         return set(self.blobs.children(f"states/{key}")) - {GROUP_FILE}
 
-    def discard(self, key: str, reason: str) -> None:
+    def discard(self, key: str, reason: str, *, checkpoint: bool = False) -> None:
         """Move a record to ``quarantine/`` with the reason, so that its work is due again."""
-        for checkpoint in (False, True):
-            name = _commit_name(key, checkpoint=checkpoint)
-            data = self.blobs.get(name)
-            if data is not None:
-                note = {"key": key, "reason": reason, "record": data.decode(errors="replace")}
-                self.blobs.put(f"quarantine/{key}-{uuid.uuid4().hex}.json", json.dumps(note).encode())
-                self.blobs.delete(name)
+        name = _commit_name(key, checkpoint=checkpoint)
+        data = self.blobs.get(name)
+        if data is not None:
+            note = {"key": key, "reason": reason, "record": data.decode(errors="replace")}
+            self.blobs.put(f"quarantine/{key}-{uuid.uuid4().hex}.json", json.dumps(note).encode())
+            self.blobs.delete(name)
 
     def forget(self, keys: Iterable[str]) -> None:
         """Delete records, then their arrays: no record is ever without its bytes."""
