@@ -49,11 +49,6 @@ class RunReference:
     fingerprint: str
     revision: str
 
-    @property
-    def token(self) -> str:
-        """What tells the tasks of this run from those of all others on a cluster."""
-        return f"{self.fingerprint[:16]}-{canonical_digest([self.location, self.revision])[:8]}"
-
 
 class RunContext:
     """A run as a task sees it: store, job, plan, template, rotation set; expensive parts are made when first used.

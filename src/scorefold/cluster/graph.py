@@ -2,6 +2,7 @@
 
 # mypy: allow-untyped-calls
 
+import uuid
 from collections.abc import Generator, Sequence
 
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
@@ -52,8 +53,10 @@ class DaskExecutor:
                 "the Dask scheduler is gone. What is done is kept; "
                 f"go on with: scorefold resume {run.location}"
             )
-        nodes = {_task_key(node.key, run): node for node in wave}
-        graph = wave_graph(run, wave)
+        # Dask takes an equal key for equal work and hands out the old answer as long as anybody holds it.
+        token = f"{run.fingerprint[:16]}-{uuid.uuid4().hex[:12]}"
+        nodes = {_task_key(node.key, token): node for node in wave}
+        graph = wave_graph(run, wave, token)
         futures = self.client.get(graph, list(nodes), sync=False)
         by_key = {nodes[str(future.key)].key: future for future in futures}
         try:
@@ -70,9 +73,11 @@ class DaskExecutor:
         finally:
             if self.client.status == "running":
                 self.client.cancel([future for future in futures if not future.done()], force=True)
+            for future in futures:
+                future.release()  # cycles within Dask would keep it for a while
 
 
-def wave_graph(run: RunReference, wave: Sequence[Node]) -> HighLevelGraph:
+def wave_graph(run: RunReference, wave: Sequence[Node], token: str) -> HighLevelGraph:
     """Return one layer per stage, annotated with its retries and priority.
 
     Parameters
@@ -81,6 +86,8 @@ def wave_graph(run: RunReference, wave: Sequence[Node]) -> HighLevelGraph:
         The run.
     wave : sequence of Node
         Work; inputs that are not part of the wave are committed already.
+    token : str
+        What no other wave on the cluster has, for the keys.
     """
     keys = {node.key for node in wave}
     stages: dict[str, dict[str, Task]] = {}
@@ -88,8 +95,8 @@ def wave_graph(run: RunReference, wave: Sequence[Node]) -> HighLevelGraph:
     stage_of = {node.key: node.stage for node in wave}
     for node in wave:
         inputs = [key for key in node.inputs if key in keys]
-        task_key = _task_key(node.key, run)
-        references = [TaskRef(_task_key(key, run)) for key in inputs]
+        task_key = _task_key(node.key, token)
+        references = [TaskRef(_task_key(key, token)) for key in inputs]
         stages.setdefault(node.stage, {})[task_key] = Task(task_key, run_node, run, node, *references)
         depends.setdefault(node.stage, set()).update(stage_of[key] for key in inputs)
     # A merge depends on other merges: one stage must not depend on itself between layers.
@@ -100,7 +107,7 @@ def wave_graph(run: RunReference, wave: Sequence[Node]) -> HighLevelGraph:
     return HighLevelGraph(layers, {stage: depends[stage] - {stage} for stage in layers})
 
 
-def _task_key(key: str, run: RunReference) -> str:
-    """Return the Dask key: the stage as prefix, and what no other run on the cluster has."""
+def _task_key(key: str, token: str) -> str:
+    """Return the Dask key: the stage is its prefix, by which Dask's dashboard groups tasks."""
     stage, rest = key.split("-", 1)
-    return f"{stage}-{run.token}-{rest}"
+    return f"{stage}-{token}-{rest}"
