@@ -161,6 +161,17 @@ def test_verify_and_damage(finished_run, scorefold):
     assert key.startswith("write_result")
     assert f"damaged  {key}: " in bad.err
     assert "scorefold resume" in bad.err
+    table = finished_run / "tables/picks.csv"
+    text = table.read_text()
+    table.write_text(text.replace("good", "evil"))
+    (finished_run / "figures/good.png").unlink()
+    discarded = scorefold("verify", "run", "--discard")
+    assert discarded.code == 1
+    assert "picks.csv" in discarded.err
+    assert "good.png" in discarded.err
+    assert scorefold("resume", "run", "--scheduler", "serial").code == 0
+    assert scorefold("verify", "run").code == 0
+    assert table.read_text() == text
 
 
 def test_gc_shrinks_a_run_that_still_verifies_and_renders(finished_run, scorefold):

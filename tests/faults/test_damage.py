@@ -5,9 +5,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from distributed import Client
 
 from scorefold.cluster import RunContext, change_picks, drive, needed_keys
 from scorefold.cluster.executor import SerialExecutor
+from scorefold.cluster.graph import DaskExecutor
 from scorefold.errors import StoreError
 from scorefold.planning.job import PickOptions
 from scorefold.store import collect_garbage, verify
@@ -166,3 +168,15 @@ def test_what_damages_itself_every_time_ends_the_run(new_run):
     with pytest.raises(StoreError, match=r"failed 3 times.*scorefold resume"):
         drive(run, SerialExecutor(), render=False, on_progress=spoil_always)
     drive(RunContext(run.store.location), SerialExecutor(), render=False)
+
+
+def test_damage_is_repaired_on_a_cluster(new_run, output_of, undamaged):
+    """A repair has the name of the work before; Dask must not answer with its old success."""
+    run = new_run(rotation_block=4)
+    saboteur = Saboteur(run.store.location, "write_result", DAMAGES["the record is lost"])
+    with Client(
+        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0", memory_limit=0
+    ) as client:
+        drive(run, DaskExecutor(client), render=False, on_progress=saboteur)
+    assert saboteur.key in run.store.committed()
+    assert output_of(run.store.location) == undamaged

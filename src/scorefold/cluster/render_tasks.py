@@ -107,9 +107,9 @@ def render_target(run: RunContext, node: Node) -> str:
     except (InputError, OSError) as error:  # it was readable when it was searched
         run.store.commit(node.key, summary={"failure": f"searched, but not drawn: {one_line(error)}"})
         return node.key
-    run.store.blobs.put(f"figures/{target.name}.png", picture)
+    files = _put(run, {f"figures/{target.name}.png": picture})
     arrays = {"cutouts": np.stack(cutouts)} if cutouts else {}
-    run.store.commit(node.key, arrays=arrays, summary={"figure": hashlib.sha256(picture).hexdigest()})
+    run.store.commit(node.key, arrays=arrays, summary={"files": files})
     return node.key
 
 
@@ -160,11 +160,19 @@ def _reduced(pixels: TargetPixels, factor: int) -> NDArray[np.float32]:
 
 def write_report(run: RunContext, node: Node) -> str:
     """Write the tables of all targets and, unless the run is not rendered, contact sheets and the report."""
-    _write_tables(run)
+    files = _write_tables(run)
     if node.key.startswith("report-"):
-        _write_pages(run, {index: drawn_picks(run, index) for index in range(len(run.job.targets))})
-    run.store.commit(node.key)
+        picks = {index: drawn_picks(run, index) for index in range(len(run.job.targets))}
+        files |= _write_pages(run, picks)
+    run.store.commit(node.key, summary={"files": files})
     return node.key
+
+
+def _put(run: RunContext, files: dict[str, bytes]) -> dict[str, str]:
+    """Write files into the run; return their SHA-256 by name, for the record."""
+    for name, data in files.items():
+        run.store.blobs.put(name, data)
+    return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
 
 
 def picks_frame(run: RunContext) -> pd.DataFrame:
@@ -181,7 +189,7 @@ def picks_frame(run: RunContext) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else empty_picks(len(run.job.template_shape))
 
 
-def _write_tables(run: RunContext) -> None:
+def _write_tables(run: RunContext) -> dict[str, str]:
     picks = picks_frame(run)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -189,8 +197,7 @@ def _write_tables(run: RunContext) -> None:
         images = _targets_frame(run, picks["target"].value_counts().to_dict())
         for suffix in ("csv", "parquet"):
             write_table(folder / f"images.{suffix}", images, IMAGES_CONVENTION)
-        for path in sorted(folder.iterdir()):
-            run.store.blobs.put(f"tables/{path.name}", path.read_bytes())
+        return _put(run, {f"tables/{path.name}": path.read_bytes() for path in sorted(folder.iterdir())})
 
 
 def _targets_frame(run: RunContext, counts: dict[str, int]) -> pd.DataFrame:
@@ -228,12 +235,11 @@ def failures(run: RunContext) -> dict[str, str]:
     return found
 
 
-def _write_pages(run: RunContext, picks: dict[int, list[DrawnPick]]) -> None:
+def _write_pages(run: RunContext, picks: dict[int, list[DrawnPick]]) -> dict[str, str]:
     sheets = [encode_png(page) for page in contact_sheets(_best_cutouts(run, picks), run.template_values)]
     run.store.blobs.delete_below(SHEETS)
-    for number, sheet in enumerate(sheets):
-        run.store.blobs.put(f"{SHEETS}/grid-{number:03d}.png", sheet)
-    run.store.blobs.put("report.html", render_report(_report_data(run, picks, sheets)).encode())
+    pages = {f"{SHEETS}/grid-{number:03d}.png": sheet for number, sheet in enumerate(sheets)}
+    return _put(run, {**pages, "report.html": render_report(_report_data(run, picks, sheets)).encode()})
 
 
 def _best_cutouts(run: RunContext, picks: dict[int, list[DrawnPick]]) -> list[Cutout]:

@@ -1,5 +1,6 @@
 """Verifying a whole run, and collecting what a finished one no longer needs."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -36,15 +37,23 @@ def verify(run: RunStore) -> Verification:
     damaged = {}
     for key in sorted(run.committed()):
         try:
-            _, record = run.read_partial(key)
-            for tile in record.summary.get("tiles", ()):
-                ResultMaps(run, tile["target"]).check_tile(
-                    key, tuple(tile["start"]), tuple(tile["shape"]), tile["digests"]
-                )
+            _check(run, key)
             checked += 1
         except DamagedPartialError as error:
             damaged[key] = error.reason
     return Verification(checked, damaged)
+
+
+def _check(run: RunStore, key: str) -> None:
+    """Compare the arrays, the tiles of result maps and the files of one record; raise at the first that differs."""
+    _, record = run.read_partial(key)
+    for tile in record.summary.get("tiles", ()):
+        maps = ResultMaps(run, tile["target"])
+        maps.check_tile(key, tuple(tile["start"]), tuple(tile["shape"]), tile["digests"])
+    for name, expected in record.summary.get("files", {}).items():
+        data = run.blobs.get(name)
+        if data is None or hashlib.sha256(data).hexdigest() != expected:
+            raise DamagedPartialError(key, f"{name} is missing or differs from its record")
 
 
 @dataclass(frozen=True)
