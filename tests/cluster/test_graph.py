@@ -87,10 +87,10 @@ def test_threads_of_a_worker_take_turns_and_the_user_is_told(new_run, output_of)
                 working, link = stack.enter_context(executor(client=client))
             assert working.workers == 1
             assert "status" in link
-            run = new_run(rotation_block=1)
+            run = new_run(rotation_block=2)
             drive(run, working, render=False)
         assert client.status == "running"
-    serial = new_run("serial", rotation_block=1)
+    serial = new_run("serial", rotation_block=2)
     drive(serial, SerialExecutor(), render=False)
     assert output_of(run.store.location) == output_of(serial.store.location)
 
@@ -128,7 +128,7 @@ def test_an_abandoned_wave_is_cancelled(new_run):
     with Client(
         processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0", memory_limit=0
     ) as client:
-        run = new_run(rotation_block=1)
+        run = new_run(rotation_block=2)
         outcomes = DaskExecutor(client).run(run.reference, run.plan.search_nodes(0))
         next(outcomes)
         outcomes.close()

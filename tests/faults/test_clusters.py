@@ -64,7 +64,7 @@ def kill_when_leaves_are_done(process, then=lambda: None):
 def test_a_run_ends_when_its_scheduler_is_gone_and_goes_on_without(
     new_run, output_of, processes, port, tmp_path
 ):
-    run = new_run(rotation_block=1)
+    run = new_run(rotation_block=2)
     scheduler = start_scheduler(processes, port)
     start_worker(processes, port, tmp_path)
     with Client(f"tcp://127.0.0.1:{port}", timeout=30, set_as_default=False) as client:
@@ -73,14 +73,14 @@ def test_a_run_ends_when_its_scheduler_is_gone_and_goes_on_without(
             drive(run, DaskExecutor(client), render=False, on_progress=kill_when_leaves_are_done(scheduler))
     assert 3 <= run_progress(run, render=False).done["score_leaf"] < run.plan.leaf_count
     drive(RunContext(run.store.location), SerialExecutor(), render=False)
-    whole = new_run("whole", rotation_block=1)
+    whole = new_run("whole", rotation_block=2)
     drive(whole, SerialExecutor(), render=False)
     assert output_of(run.store.location) == output_of(whole.store.location)
 
 
 @pytest.mark.long
 def test_a_scheduler_that_is_started_again_finishes_the_run(new_run, output_of, processes, port, tmp_path):
-    run = new_run(rotation_block=1)
+    run = new_run(rotation_block=2)
     scheduler = start_scheduler(processes, port)
     start_worker(processes, port, tmp_path)
 
@@ -95,7 +95,7 @@ def test_a_scheduler_that_is_started_again_finishes_the_run(new_run, output_of, 
             render=False,
             on_progress=kill_when_leaves_are_done(scheduler, then=supervise),
         )
-    whole = new_run("whole", rotation_block=1)
+    whole = new_run("whole", rotation_block=2)
     drive(whole, SerialExecutor(), render=False)
     assert output_of(run.store.location) == output_of(whole.store.location)
 
