@@ -42,7 +42,7 @@ def test_particles_are_found_in_a_small_volume():
 
 
 @pytest.mark.long
-@pytest.mark.timeout(7200)
+@pytest.mark.timeout(14400)
 def test_particles_are_found_in_a_large_volume():
     found, radius, ratio = search(160, 10, copies=30, noise=0.25, workers=2)
     print(f"variance ratio {ratio:.2f}, covering radius {radius:.1f}, {found}")
