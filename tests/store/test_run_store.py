@@ -204,8 +204,10 @@ def test_what_is_discarded_is_due_again_and_kept_aside(run):
     run.blobs.put("commits/leaf-1.json", b"\xff damaged")
     run.commit("leaf-2", arrays={"a": LARGE})
     run.discard("leaf-1", "its digest differs")
-    run.discard("leaf-1", "again")
     assert run.committed() == {"leaf-2"}
+    assert run.checkpoints() == {"leaf-1"}
+    run.discard("leaf-1", "its digest differs", checkpoint=True)
+    run.discard("leaf-1", "again")
     assert run.checkpoints() == set()
     notes = [json.loads(run.blobs.get(name)) for name in run.blobs.names("quarantine")]
     assert [(note["key"], note["reason"]) for note in notes] == [("leaf-1", "its digest differs")] * 2
