@@ -5,12 +5,13 @@ import re
 
 import pytest
 from distributed import Client
+from distributed.client import ClosedClientError
 
 from scorefold.cluster import drive, executor, graph
 from scorefold.cluster.context import RunReference
 from scorefold.cluster.executor import SerialExecutor
 from scorefold.cluster.graph import RETRIES, DaskExecutor, wave_graph
-from scorefold.errors import InputError, ScorefoldWarning
+from scorefold.errors import InputError, ScorefoldWarning, StoreError
 from scorefold.planning.plan import STAGES
 
 pytestmark = pytest.mark.timeout(90)
@@ -134,3 +135,41 @@ def test_an_abandoned_wave_is_cancelled(new_run):
         outcomes.close()
         client.cluster.scheduler.validate_state()
         assert not [s for s in client.futures.values() if s.status == "pending"]
+
+
+class FutureThatNeverEnds:
+    def __init__(self, key):
+        self.key = key
+
+    def add_done_callback(self, callback):
+        pass
+
+    def done(self):
+        return False
+
+    def release(self):
+        pass
+
+
+class ClientThatGivesUp:
+    """Takes a wave while it is about to close, as Dask's client does; nobody will ever end these futures."""
+
+    status = "closing"
+
+    def get(self, _graph, keys, *, sync):
+        assert not sync
+        return [FutureThatNeverEnds(key) for key in keys]
+
+
+class ClientThatIsClosed:
+    status = "closed"
+
+    def get(self, _graph, _keys, *, sync):
+        raise ClosedClientError(sync)
+
+
+@pytest.mark.parametrize("client", [ClientThatGivesUp(), ClientThatIsClosed()])
+def test_a_wave_given_to_a_client_that_gave_up_ends(wave, client, monkeypatch):
+    monkeypatch.setattr(graph, "ALIVE_SECONDS", 0.01)
+    with pytest.raises(StoreError, match=r"the Dask scheduler is gone.*scorefold resume /data/run"):
+        list(DaskExecutor(client).run(REFERENCE, wave))

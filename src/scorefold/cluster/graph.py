@@ -2,11 +2,13 @@
 
 # mypy: allow-untyped-calls
 
+import queue
 import uuid
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
-from distributed import Client, as_completed
+from distributed import Client, Future
+from distributed.client import ClosedClientError
 
 from scorefold.cluster.context import RunReference
 from scorefold.cluster.executor import Outcome
@@ -21,6 +23,9 @@ except ImportError:  # before it was made public
 
 RETRIES = 2
 """How often Dask itself runs a task again that raised an error, before the driver hears of it."""
+
+ALIVE_SECONDS = 1.0
+"""How often a driver that hears nothing looks whether the scheduler is still there."""
 
 
 class DaskExecutor:
@@ -48,19 +53,17 @@ class DaskExecutor:
         StoreError
             If the scheduler is gone for good.
         """
-        if self.client.status == "closed":
-            raise StoreError(
-                "the Dask scheduler is gone. What is done is kept; "
-                f"go on with: scorefold resume {run.location}"
-            )
         # Dask takes an equal key for equal work and hands out the old answer as long as anybody holds it.
         token = f"{run.fingerprint[:16]}-{uuid.uuid4().hex[:12]}"
         nodes = {_task_key(node.key, token): node for node in wave}
         graph = wave_graph(run, wave, token)
-        futures = self.client.get(graph, list(nodes), sync=False)
+        try:
+            futures = self.client.get(graph, list(nodes), sync=False)
+        except ClosedClientError:
+            raise _scheduler_gone(run) from None
         by_key = {nodes[str(future.key)].key: future for future in futures}
         try:
-            for future in as_completed(futures, loop=self.client.loop):
+            for future in self._completed(run, futures):
                 node = nodes[str(future.key)]
                 if future.status == "finished":
                     yield Outcome(node)
@@ -75,6 +78,29 @@ class DaskExecutor:
                 self.client.cancel([future for future in futures if not future.done()], force=True)
             for future in futures:
                 future.release()  # cycles within Dask would keep it for a while
+
+    def _completed(self, run: RunReference, futures: "Sequence[Future[None]]") -> "Iterator[Future[None]]":
+        """Yield futures as they end; unlike Dask's own iterator, end when the scheduler is gone for good.
+
+        What is handed to a client that has given up connecting, but is not closed yet, stays pending for ever.
+        """
+        completed: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
+        for future in futures:
+            future.add_done_callback(completed.put)
+        for _ in futures:
+            while True:
+                try:
+                    yield completed.get(timeout=ALIVE_SECONDS)
+                    break
+                except queue.Empty:
+                    if self.client.status in ("closing", "closed"):
+                        raise _scheduler_gone(run) from None
+
+
+def _scheduler_gone(run: RunReference) -> StoreError:
+    return StoreError(
+        f"the Dask scheduler is gone. What is done is kept; go on with: scorefold resume {run.location}"
+    )
 
 
 def wave_graph(run: RunReference, wave: Sequence[Node], token: str) -> HighLevelGraph:
