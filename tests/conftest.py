@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 if TYPE_CHECKING:  # tests of other packages do without these imports
-    from scorefold.cluster import RunContext
+    from scorefold.cluster import MatchRun
     from scorefold.planning.prepare import PreparedMatch
 
 SHAPES = ((60, 70), (60, 70), (60, 70), (50, 90))
@@ -58,7 +58,7 @@ def prepared(targets: list[np.ndarray]) -> "PreparedMatch":
 
 
 @pytest.fixture
-def new_run(tmp_path: Path, prepared: "PreparedMatch") -> Callable[..., "RunContext"]:
+def new_run(tmp_path: Path, prepared: "PreparedMatch") -> Callable[..., "MatchRun"]:
     """Make runs of that search: ``new_run(name, rotation_block=5, batch_tiles=2, cell=None)``."""
     from scipy.fft import next_fast_len
 
@@ -72,7 +72,7 @@ def new_run(tmp_path: Path, prepared: "PreparedMatch") -> Callable[..., "RunCont
         cell: tuple[int, ...] | None = None,
         keep_states: bool = True,
         **changes: Any,
-    ) -> "RunContext":
+    ) -> "MatchRun":
         groups = []
         for group in prepared.plan.groups:
             tiling = group.tiling

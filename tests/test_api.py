@@ -186,10 +186,10 @@ def test_a_run_from_memory_is_resumed_without_the_memory(image, template, tmp_pa
         _ = unfinished.picks
     assert "not finished" in unfinished._repr_html_()
 
-    from scorefold.cluster import RunContext, drive, executor
+    from scorefold.cluster import drive, executor, open_match
 
     with executor() as (working, _):
-        drive(RunContext(str(tmp_path / "run")), working, render=False)
+        drive(open_match(str(tmp_path / "run")), working, render=False)
     assert places(open_run(tmp_path / "run")) == FOUND
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import zarr
 
-from scorefold.cluster import Progress, RunContext, change_picks, create_run, drive, executor, failures
+from scorefold.cluster import MatchRun, Progress, change_picks, create_run, drive, executor, open_match
 from scorefold.errors import InputError, StoreError
 from scorefold.planning.job import PickOptions
 from scorefold.planning.prepare import prepare_match
@@ -30,13 +30,13 @@ class MapCollection(Mapping[str, "zarr.Array[Any]"]):
 
     Parameters
     ----------
-    run : RunContext
+    run : MatchRun
         The run.
     name : {"scores", "rotations"}
         Which map.
     """
 
-    def __init__(self, run: RunContext, name: str) -> None:
+    def __init__(self, run: MatchRun, name: str) -> None:
         self._run = run
         self._name = name
 
@@ -82,7 +82,7 @@ class Match:
 
     def __init__(self, location: str | Path) -> None:
         self.location = str(location)
-        self._run = RunContext(self.location)
+        self._run = open_match(self.location)
 
     @property
     def scores(self) -> MapCollection:
@@ -118,7 +118,7 @@ class Match:
     @property
     def failures(self) -> dict[str, str]:
         """Targets that could not be searched, with the reason."""
-        return failures(self._run)
+        return self._run.failures()
 
     @property
     def report(self) -> str:

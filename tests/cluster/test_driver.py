@@ -7,19 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from scorefold.cluster import (
-    change_picks,
-    create_run,
-    drive,
-    driver,
-    missing_nodes,
-    needed_keys,
-    run_progress,
-)
+from scorefold.cluster import MatchRun, change_picks, create_run, drive, driver, run_progress
 from scorefold.cluster.executor import Outcome, SerialExecutor
 from scorefold.errors import InputError, StoreError
 from scorefold.planning.job import PickOptions
-from scorefold.planning.plan import STAGES, Plan, TileGroup
+from scorefold.planning.node import STAGES
+from scorefold.planning.plan import Plan, TileGroup
 from scorefold.planning.tiling import Tiling
 from scorefold.store import collect_garbage
 
@@ -61,13 +54,22 @@ class PretendingExecutor:
             yield Outcome(node)
 
 
+class PretendedRun(MatchRun):
+    """A run that is a plan and nothing else."""
+
+    reference = None
+
+    def __init__(self, plan, job):
+        self.plan, self.job, self.store = plan, job, RecordingStore()
+
+
 def pretended_run(targets, rotations, rotation_block):
     """A run of many targets of one tile each, of which nothing exists."""
     tiling = Tiling((64, 64), (64, 64), ((6, 7), (6, 7)), (80, 80))
     group = TileGroup(tiling, tuple(range(targets)), 1, rotation_block)
     plan = Plan((14, 14), rotations, (group,), 2**31)
     job = SimpleNamespace(targets=[None] * targets, picks=PickOptions())
-    return SimpleNamespace(plan=plan, job=job, store=RecordingStore(), reference=None)
+    return PretendedRun(plan, job)
 
 
 def test_waves_are_bounded_and_complete(monkeypatch):
@@ -75,7 +77,7 @@ def test_waves_are_bounded_and_complete(monkeypatch):
     run = pretended_run(targets=5, rotations=40, rotation_block=2)
     executor = PretendingExecutor(run.store)
     drive(run, executor)
-    total = sum(driver.stage_totals(run, render=True).values())
+    total = sum(run.totals(render=True).values())
     assert [len(wave) for wave in executor.waves] == [7] * (total // 7) + [total % 7]
     assert len(run.store.keys) == total
 
@@ -87,10 +89,10 @@ def test_progress_counts_up_to_its_totals(monkeypatch):
     drive(run, PretendingExecutor(run.store), on_progress=seen.append)
     for before, after in itertools.pairwise(seen):
         assert after.total == before.total
-        assert list(after.total) == list(STAGES)
+        assert list(after.total) == list(STAGES["match"])
         grown = sum(after.done.values()) - sum(before.done.values())
         assert grown == (after.last is not None)  # a new wave starts with what is done
-        assert all(before.done[s] <= after.done[s] <= after.total[s] for s in STAGES)
+        assert all(before.done[s] <= after.done[s] <= after.total[s] for s in STAGES["match"])
     assert sum(seen[0].done.values()) == 0
     assert seen[-1].done == seen[-1].total
 
@@ -108,7 +110,7 @@ def test_a_large_plan_is_driven_in_time_proportional_to_its_size(monkeypatch):
     monkeypatch.setattr(Plan, "search_nodes", counted)
     executor = PretendingExecutor(run.store)
     drive(run, executor)
-    assert len(run.store.keys) == sum(driver.stage_totals(run, render=True).values()) > 90_000
+    assert len(run.store.keys) == sum(run.totals(render=True).values()) > 90_000
     surveys = len(executor.waves) + 1
     assert run.store.listings == surveys == 6
     # Once for the nodes, once for the root's key.
@@ -118,7 +120,7 @@ def test_a_large_plan_is_driven_in_time_proportional_to_its_size(monkeypatch):
 @pytest.mark.parametrize("done", [0, 5, 17, 40])
 def test_progress_of_an_unfinished_run_follows_from_its_commits(done):
     run = pretended_run(targets=3, rotations=40, rotation_block=4)
-    nodes = list(missing_nodes(run, set(), render=True))
+    nodes = list(run.missing(set(), render=True))
     run.store.keys = {node.key for node in nodes[:done]}
     progress = run_progress(run, render=True)
     assert sum(progress.done.values()) == done
@@ -129,11 +131,11 @@ def test_work_behind_a_finished_merge_is_not_missing():
     run = pretended_run(targets=1, rotations=40, rotation_block=2)
     nodes = run.plan.search_nodes(0)
     merge = next(node for node in nodes if node.stage == "merge")
-    missing = {node.key for node in missing_nodes(run, {merge.key}, render=False)}
+    missing = {node.key for node in run.missing({merge.key}, render=False)}
     assert not missing & {merge.key, *merge.inputs}
     assert run.plan.root_key(0) in missing
     written = run.plan.write_node(0).key
-    assert not {n.key for n in missing_nodes(run, {written}, render=False)} & {n.key for n in nodes}
+    assert not {n.key for n in run.missing({written}, render=False)} & {n.key for n in nodes}
 
 
 def test_only_what_later_work_needs_is_kept():
@@ -142,11 +144,11 @@ def test_only_what_later_work_needs_is_kept():
     merge = next(node for node in run.plan.search_nodes(0) if node.stage == "merge")
     others = {node.key for node in run.plan.search_nodes(1)}
     run.store.keys = {leaf.key for leaf in leaves} | {merge.key} | others
-    assert needed_keys(run) == (
+    assert run.needed() == (
         {leaf.key for leaf in leaves} - set(merge.inputs) | {merge.key, run.plan.root_key(1)}
     )
     run.store.keys.add(run.plan.write_node(1).key)
-    assert needed_keys(run) & others == set()
+    assert run.needed() & others == set()
 
 
 def test_a_collected_run_goes_on_where_it_stopped(new_run, output_of):
@@ -161,7 +163,7 @@ def test_a_collected_run_goes_on_where_it_stopped(new_run, output_of):
     with pytest.raises(StoppedError):
         drive(run, SerialExecutor(), render=False, on_progress=stop_at_second_merge)
     before = run_progress(run, render=False)
-    assert collect_garbage(run.store, needed_keys(run)).records > 0
+    assert collect_garbage(run.store, run.needed()).records > 0
     assert run_progress(run, render=False) == before
     drive(run, SerialExecutor(), render=False)
     whole = new_run("whole", rotation_block=2)

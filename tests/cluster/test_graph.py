@@ -7,12 +7,11 @@ import pytest
 from distributed import Client
 from distributed.client import ClosedClientError
 
-from scorefold.cluster import drive, executor, graph
-from scorefold.cluster.context import RunReference
+from scorefold.cluster import RunReference, drive, executor, graph
 from scorefold.cluster.executor import SerialExecutor
 from scorefold.cluster.graph import RETRIES, DaskExecutor, wave_graph
 from scorefold.errors import InputError, ScorefoldWarning, StoreError
-from scorefold.planning.plan import STAGES
+from scorefold.planning.node import PRIORITY
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -58,7 +57,7 @@ def test_a_wave_has_a_layer_a_stage_and_later_stages_go_first(wave):
     layers = wave_graph(REFERENCE, wave, TOKEN).layers
     assert set(layers) == {node.stage for node in wave}
     for stage, layer in layers.items():
-        assert layer.annotations == {"retries": RETRIES, "priority": STAGES.index(stage)}
+        assert layer.annotations == {"retries": RETRIES, "priority": PRIORITY[stage]}
 
 
 def test_tasks_depend_on_inputs_of_their_wave_alone(wave):

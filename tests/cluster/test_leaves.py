@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from scorefold.cluster import context, create_run, drive, search_tasks
+from scorefold.cluster import MatchRun, create_run, drive
 from scorefold.cluster.executor import SerialExecutor
+from scorefold.cluster.match import search_tasks
 from scorefold.errors import InputError
 from scorefold.planning.memory import BASE_BYTES
 from scorefold.planning.prepare import prepare_match
@@ -106,7 +107,7 @@ def test_a_damaged_checkpoint_is_ignored(new_run, folds, frequent_checkpoints, t
 def test_a_checkpoint_remembers_what_it_could_not_read(new_run, folds, frequent_checkpoints, monkeypatch):
     """A target that is back later lacks the rotations before the checkpoint: it must stay a failure."""
     run = new_run(rotation_block=24)
-    pixels = context.RunContext.pixels
+    pixels = MatchRun.pixels
 
     def unreadable(self, target, tile):
         if target.name == "array-0001":
@@ -114,7 +115,7 @@ def test_a_checkpoint_remembers_what_it_could_not_read(new_run, folds, frequent_
         return pixels(self, target, tile)
 
     with monkeypatch.context() as patch:
-        patch.setattr(context.RunContext, "pixels", unreadable)
+        patch.setattr(MatchRun, "pixels", unreadable)
         leaf = interrupted(run, folds, after=9)
     search_tasks.score_leaf(run, leaf)
     record = run.store.read_commit(leaf.key)
@@ -125,7 +126,7 @@ def test_a_leaf_without_a_readable_target_is_done(new_run, folds, monkeypatch):
     def unreadable(self, target, tile):
         raise OSError("gone")
 
-    monkeypatch.setattr(context.RunContext, "pixels", unreadable)
+    monkeypatch.setattr(MatchRun, "pixels", unreadable)
     run = new_run(rotation_block=24)
     leaf = run.plan.search_nodes(0)[0]
     search_tasks.score_leaf(run, leaf)

@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from scorefold import match
 from scorefold.analyzer import RotationTable
-from scorefold.cluster import pick_tasks
+from scorefold.cluster.match import pick_tasks
 from scorefold.planning.job import PickOptions
 from scorefold.rotations import angle_to_matrix, geodesic_angle, plane_rotations
 from scorefold.testing.planting import chain_density, plant

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import scorefold
-from scorefold.cluster import create_run, drive, failures, retry_failed, tasks
+from scorefold.cluster import create_run, drive, tasks
 from scorefold.cluster.executor import SerialExecutor
-from scorefold.cluster.pick_tasks import block_edges, blocks
-from scorefold.cluster.render_tasks import TargetPixels, _reduced
+from scorefold.cluster.match.pick_tasks import block_edges, blocks
+from scorefold.cluster.match.render_tasks import TargetPixels, _reduced
 from scorefold.planning.prepare import prepare_match
 from scorefold.planning.request import MatchRequest
 
@@ -64,7 +64,9 @@ def test_committed_work_is_not_done_again_when_a_scheduler_repeats_it(new_run, m
     drive(run, SerialExecutor(), render=False)
     calls = Counter()
     monkeypatch.setattr(
-        tasks, "_TASKS", {stage: lambda _, node: calls.update([node.key]) for stage in tasks._TASKS}
+        tasks,
+        "_TASKS",
+        {"match": {stage: lambda _, node: calls.update([node.key]) for stage in tasks._TASKS["match"]}},
     )
     for node in run.plan.search_nodes(0):
         assert tasks.run_node(run.reference, node) == node.key
@@ -75,11 +77,11 @@ def test_a_target_that_was_away_is_searched_when_the_run_is_resumed(files, tmp_p
     run = create_run(str(tmp_path / "run"), prepare_match(request_for(files)))
     hidden = files[0].rename(tmp_path / "away.npy")
     drive(run, SerialExecutor(), render=False)
-    assert list(failures(run)) == ["image-0"]
+    assert list(run.failures()) == ["image-0"]
     hidden.rename(files[0])
-    again = retry_failed(run)
+    again = run.retry_failed()
     drive(again, SerialExecutor(), render=False)
-    assert not failures(again)
+    assert not again.failures()
     picks = scorefold.open_run(tmp_path / "run").picks
     assert picks["target"].tolist() == ["image-0"]
     assert picks[["y", "x"]].round().to_numpy().tolist() == [[14, 16]]
@@ -90,8 +92,8 @@ def test_a_target_that_changed_after_planning_is_refused_by_name(files, tmp_path
     np.save(files[1], IMAGES[1] + 1)
     os.utime(files[1], ns=(1, 1))
     drive(run, SerialExecutor(), render=False)
-    assert list(failures(run)) == ["image-1"]
-    assert "changed after the run was planned" in failures(run)["image-1"]
+    assert list(run.failures()) == ["image-1"]
+    assert "changed after the run was planned" in run.failures()["image-1"]
 
 
 def test_a_target_may_be_called_like_a_contact_sheet(tmp_path):
@@ -136,7 +138,7 @@ def test_a_run_that_could_not_be_made_leaves_nothing(files, tmp_path, monkeypatc
     def interrupt(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("scorefold.cluster.runs.RunContext", interrupt)
+    monkeypatch.setattr("scorefold.cluster.match.creation.open_match", interrupt)
     with pytest.raises(KeyboardInterrupt):
         create_run(str(tmp_path / "run"), prepared)
     monkeypatch.undo()

@@ -10,7 +10,7 @@ import sys
 import pytest
 from distributed import Client
 
-from scorefold.cluster import RunContext, drive, local, run_progress
+from scorefold.cluster import drive, local, open_match, run_progress
 from scorefold.cluster.executor import SerialExecutor
 from scorefold.cluster.graph import DaskExecutor
 from scorefold.errors import StoreError
@@ -72,7 +72,7 @@ def test_a_run_ends_when_its_scheduler_is_gone_and_goes_on_without(
         with pytest.raises(StoreError, match="scorefold resume /"):
             drive(run, DaskExecutor(client), render=False, on_progress=kill_when_leaves_are_done(scheduler))
     assert 3 <= run_progress(run, render=False).done["score_leaf"] < run.plan.leaf_count
-    drive(RunContext(run.store.location), SerialExecutor(), render=False)
+    drive(open_match(run.store.location), SerialExecutor(), render=False)
     whole = new_run("whole", rotation_block=2)
     drive(whole, SerialExecutor(), render=False)
     assert output_of(run.store.location) == output_of(whole.store.location)
@@ -110,7 +110,7 @@ def test_a_task_that_kills_its_worker_every_time_ends_the_run(new_run):
         client.register_plugin(_killer())
         with pytest.raises(StoreError, match=r"failed 3 times .*scorefold resume"):
             drive(run, DaskExecutor(client), render=False)
-    drive(RunContext(run.store.location), SerialExecutor(), render=False)
+    drive(open_match(run.store.location), SerialExecutor(), render=False)
 
 
 def _killer():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from distributed import Client
 
-from scorefold.cluster import RunContext, change_picks, drive, needed_keys
+from scorefold.cluster import change_picks, drive, open_match
 from scorefold.cluster.executor import SerialExecutor
 from scorefold.cluster.graph import DaskExecutor
 from scorefold.errors import StoreError
@@ -125,7 +125,7 @@ def test_one_damaged_record_that_many_tasks_need_is_one_failure(new_run, output_
 def test_a_map_damaged_after_garbage_was_collected_is_searched_again(new_run, output_of, undamaged):
     run = new_run(rotation_block=4)
     drive(run, SerialExecutor(), render=False)
-    collect_garbage(run.store, needed_keys(run))
+    collect_garbage(run.store, run.needed())
     assert not [key for key in run.store.committed() if key.startswith(("score_leaf", "merge"))]
     flip(chunks(run.store.location, "results/array-0000/scores")[0])
     assert list(verify(run.store).damaged) == ["write_result-b0000000"]
@@ -167,7 +167,7 @@ def test_what_damages_itself_every_time_ends_the_run(new_run):
 
     with pytest.raises(StoreError, match=r"failed 3 times.*scorefold resume"):
         drive(run, SerialExecutor(), render=False, on_progress=spoil_always)
-    drive(RunContext(run.store.location), SerialExecutor(), render=False)
+    drive(open_match(run.store.location), SerialExecutor(), render=False)
 
 
 def test_damage_is_repaired_on_a_cluster(new_run, output_of, undamaged):

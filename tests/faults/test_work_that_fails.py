@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from distributed import Client, Future
 
-from scorefold.cluster import RunContext, create_run, drive, failures, run_progress, tasks
+from scorefold.cluster import create_run, drive, open_match, run_progress, tasks
 from scorefold.cluster.driver import ATTEMPTS
 from scorefold.cluster.executor import SerialExecutor
 from scorefold.cluster.graph import RETRIES, DaskExecutor
@@ -59,8 +59,8 @@ def test_a_target_that_cannot_be_read_any_more_is_a_failure_and_the_others_are_s
 ):
     harm(tmp_path / "image-2.npy")
     drive(file_run, SerialExecutor())
-    assert list(failures(file_run)) == ["image-2"]
-    assert 'target "image-2"' in failures(file_run)["image-2"]
+    assert list(file_run.failures()) == ["image-2"]
+    assert 'target "image-2"' in file_run.failures()["image-2"]
     picks = pd.read_parquet(tmp_path / "run/tables/picks.parquet")
     assert set(picks["target"]) == {"image-0", "image-1"}
     images = pd.read_parquet(tmp_path / "run/tables/images.parquet").set_index("target")
@@ -75,7 +75,7 @@ def test_a_target_that_vanishes_after_it_was_searched_keeps_its_picks(tmp_path, 
             (tmp_path / "image-1.npy").unlink(missing_ok=True)
 
     drive(file_run, SerialExecutor(), on_progress=vanish)
-    assert failures(file_run)["image-1"].startswith("searched, but not drawn")
+    assert file_run.failures()["image-1"].startswith("searched, but not drawn")
     assert set(pd.read_parquet(tmp_path / "run/tables/picks.parquet")["target"]) >= {"image-1"}
     assert not (tmp_path / "run/figures/image-1.png").exists()
     assert (tmp_path / "run/figures/image-0.png").exists()
@@ -108,7 +108,7 @@ def broken_merge(monkeypatch):
 
     def breaks(times):
         calls = Counter()
-        whole = tasks._TASKS["merge"]
+        whole = tasks._TASKS["match"]["merge"]
 
         def merge(run, node):
             calls[node.key] += 1
@@ -116,7 +116,7 @@ def broken_merge(monkeypatch):
                 raise RuntimeError("the disk\nis on fire")
             return whole(run, node)
 
-        monkeypatch.setitem(tasks._TASKS, "merge", merge)
+        monkeypatch.setitem(tasks._TASKS["match"], "merge", merge)
         return calls
 
     return breaks
@@ -144,7 +144,7 @@ def test_what_is_kept_after_a_failure_is_not_done_again(
     monkeypatch.undo()
     ended = Counter()
     drive(
-        RunContext(run.store.location),
+        open_match(run.store.location),
         DaskExecutor(client) if dask else SerialExecutor(),
         render=False,
         on_progress=lambda p: ended.update([p.last.node.stage] if p.last else []),

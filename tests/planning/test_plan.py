@@ -12,7 +12,8 @@ from scorefold.planning import plan as plan_module
 from scorefold.planning.calibration import Calibration
 from scorefold.planning.estimate import estimate
 from scorefold.planning.memory import MemoryModel
-from scorefold.planning.plan import FAN_IN, STAGES, Plan, TileGroup
+from scorefold.planning.node import FAN_IN, PRIORITY, STAGES
+from scorefold.planning.plan import Plan, TileGroup
 from scorefold.planning.tiling import Tiling
 from scorefold.scoring.score import get_score
 
@@ -115,9 +116,9 @@ def test_keys_are_unique_in_the_run_and_stages_in_order(plan, render):
     by_key = {node.key: node for node in nodes}
     assert len(by_key) == len(nodes)
     for node in nodes:
-        assert node.stage in STAGES
+        assert node.stage in STAGES["match"]
         for key in node.inputs:
-            assert STAGES.index(by_key[key].stage) <= STAGES.index(node.stage)
+            assert PRIORITY[by_key[key].stage] <= PRIORITY[node.stage]
 
 
 @given(plan=plans())

@@ -12,7 +12,7 @@ from scorefold.cli.interrupts import resumable
 from scorefold.errors import InputError
 
 if TYPE_CHECKING:
-    from scorefold.cluster import Executor, RunContext
+    from scorefold.cluster import Executor, Run
 
 EXIT_SOME_FAILED = 1
 
@@ -78,17 +78,17 @@ class Workplace:
 
     def work(
         self,
-        run: "RunContext",
+        run: "Run",
         *,
         render: bool,
         quiet: bool,
-        summary: "Callable[[RunContext], None]" = lambda _: None,
+        summary: "Callable[[Run], None]" = lambda _: None,
     ) -> int:
         """Drive a run to its end, showing progress.
 
         Parameters
         ----------
-        run : RunContext
+        run : Run
             The run.
         render : bool
             Whether pictures and the report are made.
@@ -102,7 +102,7 @@ class Workplace:
         int
             Exit code: 0, or 1 if targets could not be searched.
         """
-        from scorefold.cluster import drive, failures
+        from scorefold.cluster import drive
 
         with resumable(run.store.location):
             working = self._connect()
@@ -113,7 +113,7 @@ class Workplace:
                 drive(run, working, render=render, on_progress=progress.update)
         if not quiet:
             summary(run)
-        failed = failures(run)
+        failed = run.failures()
         say_failures(failed)
         return EXIT_SOME_FAILED if failed else 0
 

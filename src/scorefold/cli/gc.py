@@ -12,11 +12,11 @@ def command(run: Run) -> int:
 
     Nothing else may be at work on the run. Results, tables and pictures stay.
     """
-    from scorefold.cluster import RunContext, needed_keys
+    from scorefold.cluster import open_run
     from scorefold.store import collect_garbage
 
-    opened = RunContext(run)
-    removed = collect_garbage(opened.store, needed_keys(opened))
+    opened = open_run(run)
+    removed = collect_garbage(opened.store, opened.needed())
     if removed.bytes > 0:
         say(f"removed {count(removed.records, 'partial')}, {bytes_text(removed.bytes)}")
     else:

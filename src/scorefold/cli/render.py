@@ -37,9 +37,9 @@ def command(
     quiet: Quiet = False,
 ) -> int:
     """Call the picks again with other options and draw everything anew; options not given stay as they were."""
-    from scorefold.cluster import RunContext, change_picks
+    from scorefold.cluster import change_picks, open_match
 
-    opened = RunContext(run)
+    opened = open_match(run)
     given: dict[str, Any] = {
         "threshold": None if threshold is None else parse_threshold(threshold),
         "false_positives": false_positives,

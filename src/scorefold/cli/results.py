@@ -11,15 +11,15 @@ from scorefold.cli.wording import count
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scorefold.cluster import RunContext
+    from scorefold.cluster import MatchRun
 
 
-def show_results(run: "RunContext", most: int, *, render: bool) -> None:
+def show_results(run: "MatchRun", most: int, *, render: bool) -> None:
     """Print the best picks of a run, how many there are, and where the files are.
 
     Parameters
     ----------
-    run : RunContext
+    run : MatchRun
         A finished run.
     most : int
         Rows to print.
@@ -39,7 +39,7 @@ def show_results(run: "RunContext", most: int, *, render: bool) -> None:
         say(f"wrote  {Path(location) / name}")
 
 
-def _table(run: "RunContext", name: str) -> "pd.DataFrame":
+def _table(run: "MatchRun", name: str) -> "pd.DataFrame":
     """Read a table of the run: one read, however many targets there are."""
     import pandas as pd
 
@@ -62,7 +62,7 @@ def _show_picks(picks: "pd.DataFrame", most: int, targets: int) -> None:
     show(table)
 
 
-def _explain_no_picks(run: "RunContext", most: int) -> None:
+def _explain_no_picks(run: "MatchRun", most: int) -> None:
     say("no picks: no score reached the threshold")
     images = _table(run, "images")
     searched = images[images["failure"] == ""].head(most)

@@ -17,10 +17,10 @@ def command(
     quiet: Quiet = False,
 ) -> int:
     """Go on with a run from what is committed, here or on another cluster; targets that failed are tried again."""
-    from scorefold.cluster import RunContext, retry_failed
+    from scorefold.cluster import open_run
 
-    opened = RunContext(run)
+    opened = open_run(run)
     with Workplace(workers, scheduler) as place:
-        opened = retry_failed(opened)
+        opened = opened.retry_failed()
         summary = partial(show_results, most=SHOWN, render=render)
         return place.work(opened, render=render, quiet=quiet, summary=summary)

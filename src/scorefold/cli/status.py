@@ -3,21 +3,20 @@
 from scorefold.cli.console import STAGE_TITLES, plain_table, say, say_failures, say_json, show
 from scorefold.cli.interrupts import resume_command
 from scorefold.cli.options import Json, Run
-from scorefold.cli.wording import count
 
 EXAMPLES = "Example: watch scorefold status found"
 
 
 def command(run: Run, as_json: Json = False) -> int:
     """Show how much of a run is committed; safe while it is being worked on."""
-    from scorefold.cluster import RunContext, run_progress, unreadable_targets
+    from scorefold.cluster import open_run, run_progress
 
-    opened = RunContext(run)
+    opened = open_run(run)
     progress = run_progress(opened, render=True)
     rendered = progress.done == progress.total
     searched = run_progress(opened, render=False)
     finished = rendered or searched.done == searched.total
-    unreadable = unreadable_targets(opened)
+    unreadable = opened.unreadable()
     if as_json:
         value = {
             "run": run,
@@ -29,8 +28,7 @@ def command(run: Run, as_json: Json = False) -> int:
         }
         say_json(value)
         return 0
-    labels = opened.job.labels
-    say(f"{labels['template']} in {count(len(opened.job.targets), 'target')}:")
+    say(f"{opened.title}:")
     table = plain_table()
     for column in ("stage", "done", "of"):
         table.add_column(column, justify="left" if column == "stage" else "right")

@@ -1,26 +1,24 @@
-"""From plan to work done: tasks, the driver loop, and the clusters it runs on."""
+"""From plan to work done: runs and their tasks, the driver loop, and the clusters it runs on."""
 
-from scorefold.cluster.context import RunContext, RunReference, unreadable_targets
-from scorefold.cluster.driver import Progress, drive, missing_nodes, needed_keys, run_progress, stage_totals
+from scorefold.cluster.driver import Progress, drive, run_progress
 from scorefold.cluster.executor import Executor
-from scorefold.cluster.render_tasks import failures
-from scorefold.cluster.runs import change_picks, create_run, retry_failed
+from scorefold.cluster.kinds import open_match, open_run
+from scorefold.cluster.match.creation import change_picks, create_run
+from scorefold.cluster.match.run import MatchRun
+from scorefold.cluster.run import Run, RunReference
 from scorefold.cluster.session import executor
 
 __all__ = [
     "Executor",
+    "MatchRun",
     "Progress",
-    "RunContext",
+    "Run",
     "RunReference",
     "change_picks",
     "create_run",
     "drive",
     "executor",
-    "failures",
-    "missing_nodes",
-    "needed_keys",
-    "retry_failed",
+    "open_match",
+    "open_run",
     "run_progress",
-    "stage_totals",
-    "unreadable_targets",
 ]

@@ -4,9 +4,9 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from scorefold.cluster.context import RunReference
+from scorefold.cluster.run import RunReference
 from scorefold.cluster.tasks import run_node
-from scorefold.planning.plan import Node
+from scorefold.planning.node import Node
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from distributed import Client, Future
 from distributed.client import ClosedClientError
 
-from scorefold.cluster.context import RunReference
 from scorefold.cluster.executor import Outcome
+from scorefold.cluster.run import RunReference
 from scorefold.cluster.tasks import run_node
 from scorefold.errors import StoreError
-from scorefold.planning.plan import STAGES, Node
+from scorefold.planning.node import PRIORITY, Node
 
 try:
     from dask.task_spec import Task, TaskRef
@@ -127,7 +127,7 @@ def wave_graph(run: RunReference, wave: Sequence[Node], token: str) -> HighLevel
         depends.setdefault(node.stage, set()).update(stage_of[key] for key in inputs)
     # A merge depends on other merges: one stage must not depend on itself between layers.
     layers = {
-        stage: MaterializedLayer(tasks, annotations={"retries": RETRIES, "priority": STAGES.index(stage)})
+        stage: MaterializedLayer(tasks, annotations={"retries": RETRIES, "priority": PRIORITY[stage]})
         for stage, tasks in stages.items()
     }
     return HighLevelGraph(layers, {stage: depends[stage] - {stage} for stage in layers})

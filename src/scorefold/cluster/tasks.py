@@ -4,22 +4,30 @@ import gc
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
-from scorefold.cluster.context import RunContext, RunReference, context
-from scorefold.cluster.pick_tasks import call_picks
-from scorefold.cluster.render_tasks import render_target, write_report
-from scorefold.cluster.search_tasks import merge_states, score_leaf, write_result
+from scorefold.cluster.kinds import run_of
+from scorefold.cluster.match.pick_tasks import call_picks
+from scorefold.cluster.match.render_tasks import render_target, write_report
+from scorefold.cluster.match.search_tasks import merge_states, score_leaf, write_result
+from scorefold.cluster.run import Run, RunReference
 from scorefold.errors import DamagedPartialError
-from scorefold.planning.plan import STAGES, Node
+from scorefold.planning.node import Node
 
 COLLECT_SECONDS = 0.25
 """Work between two collections of cycles, each of which takes about a tenth of a second."""
 
-_TASKS: dict[str, Callable[[RunContext, Node], str]] = dict(
-    zip(
-        STAGES, (score_leaf, merge_states, write_result, call_picks, render_target, write_report), strict=True
-    )
-)
+_TASKS: dict[str, dict[str, Callable[[Any, Node], str]]] = {
+    "match": {
+        "score_leaf": score_leaf,
+        "merge": merge_states,
+        "write_result": write_result,
+        "call_picks": call_picks,
+        "render": render_target,
+        "report": write_report,
+    },
+}
+"""What does a piece of work, by kind of run and stage."""
 
 
 class _Cycles:
@@ -63,15 +71,15 @@ def run_node(run: RunReference, node: Node, *inputs: str) -> str:  # noqa: ARG00
     """
     with _one_at_a_time:
         try:
-            opened = context(run)
+            opened = run_of(run)
             if _is_committed(opened, node):
                 return node.key
-            return _TASKS[node.stage](opened, node)
+            return _TASKS[opened.kind][node.stage](opened, node)
         finally:
             _cycles.collect()
 
 
-def _is_committed(run: RunContext, node: Node) -> bool:
+def _is_committed(run: Run, node: Node) -> bool:
     """Tell whether the work was done before: a scheduler repeats the tasks of a worker that it lost."""
     try:
         return run.store.read_commit(node.key) is not None

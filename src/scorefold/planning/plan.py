@@ -2,48 +2,14 @@
 
 import bisect
 import itertools
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from scorefold.planning.node import Node, merge_count, merge_tree, root_key
 from scorefold.planning.tiling import Tiling
 from scorefold.scoring.tile import Tile
-
-FAN_IN = 8
-"""Partials that one merge task unites."""
-
-STAGES = ("score_leaf", "merge", "write_result", "call_picks", "render", "report")
-"""Kinds of work in the order in which they become possible."""
-
-
-@dataclass(frozen=True)
-class Node:
-    """One piece of work, named by a key.
-
-    Attributes
-    ----------
-    stage : str
-        One of `STAGES`.
-    key : str
-        Unique in the run.
-    inputs : tuple of str
-        Keys of the work that must be done before.
-    batch : int
-        The tile batch it works on, or -1.
-    target : int
-        The target it works on, or -1.
-    rotations : tuple of (int, int)
-        Half-open range of rotation ids of a leaf.
-    """
-
-    stage: str
-    key: str
-    inputs: tuple[str, ...] = ()
-    batch: int = -1
-    target: int = -1
-    rotations: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -133,7 +99,7 @@ class Plan:
     @property
     def merge_count(self) -> int:
         """Number of merges."""
-        return sum(g.batch_count * _merges(self._blocks(g)) for g in self.groups)
+        return sum(g.batch_count * merge_count(self._blocks(g)) for g in self.groups)
 
     def group_of(self, batch: int) -> TileGroup:
         """Return the group that a batch belongs to."""
@@ -160,12 +126,10 @@ class Plan:
 
     def root_key(self, batch: int) -> str:
         """Return the key of the partial that covers a batch completely."""
-        blocks, depth = self._blocks(self.group_of(batch)), 0
+        blocks = self._blocks(self.group_of(batch))
         if blocks == 1:
             return f"score_leaf-b{batch:07d}-r{0:07d}"
-        while blocks > FAN_IN:
-            blocks, depth = -(-blocks // FAN_IN), depth + 1
-        return f"merge_l{depth}-b{batch:07d}-{0:06d}"
+        return root_key("merge", blocks, f"b{batch:07d}")
 
     def search_nodes(self, batch: int) -> list[Node]:
         """Return the leaves and merges of a batch, every node after its inputs."""
@@ -180,22 +144,7 @@ class Plan:
             )
             for start in starts
         ]
-        level = [node.key for node in nodes]
-        for depth in itertools.count():
-            if len(level) == 1:
-                return nodes
-            merges = [
-                Node(
-                    "merge",
-                    f"merge_l{depth}-b{batch:07d}-{index:06d}",
-                    tuple(level[i : i + FAN_IN]),
-                    batch=batch,
-                )
-                for index, i in enumerate(range(0, len(level), FAN_IN))
-            ]
-            nodes += merges
-            level = [node.key for node in merges]
-        raise AssertionError
+        return [*nodes, *merge_tree("merge", nodes, f"b{batch:07d}", batch=batch)]
 
     def write_node(self, batch: int) -> Node:
         """Return the work that writes a batch into the result maps."""
@@ -258,14 +207,6 @@ class Plan:
         return cls(
             tuple(value["box"]), value["rotation_count"], groups, value["memory_limit"], value["wisdom"]
         )
-
-
-def _merges(count: int) -> int:
-    total = 0
-    while count > 1:
-        count = math.ceil(count / FAN_IN)
-        total += count
-    return total
 
 
 def group_targets(shapes: Sequence[tuple[int, ...]]) -> dict[tuple[int, ...], list[int]]:

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scorefold.analyzer import AnalyzerProduct, Coverage, ExactSum, Moments
-from scorefold.cluster.context import RunContext
+from scorefold.cluster.match.run import MatchRun
+from scorefold.cluster.run import one_line
 from scorefold.errors import DamagedPartialError, InputError
 from scorefold.io import ome_multiscales_metadata
 from scorefold.planning.job import Target
-from scorefold.planning.plan import Node
+from scorefold.planning.node import Node
 from scorefold.scoring.tile import Tile
 from scorefold.store import Commit, ResultMaps
 from scorefold.store.results import level_shapes
@@ -22,7 +23,7 @@ Tiles = list[tuple[int, Tile]]
 Arrays = dict[str, NDArray[Any]]
 
 
-def score_leaf(run: RunContext, node: Node) -> str:
+def score_leaf(run: MatchRun, node: Node) -> str:
     """Fold a block of rotations over a batch of tiles and commit the partial.
 
     An interrupted leaf goes on from its last checkpoint. A target that cannot be read any more is noted in the record,
@@ -77,7 +78,7 @@ def score_leaf(run: RunContext, node: Node) -> str:
     return node.key
 
 
-def _read_checkpoint(run: RunContext, node: Node) -> tuple[Arrays, Commit] | None:
+def _read_checkpoint(run: MatchRun, node: Node) -> tuple[Arrays, Commit] | None:
     try:
         if run.store.read_commit(node.key, checkpoint=True) is None:
             return None
@@ -88,7 +89,7 @@ def _read_checkpoint(run: RunContext, node: Node) -> tuple[Arrays, Commit] | Non
 
 
 def _save_checkpoint(
-    run: RunContext, node: Node, arrays: Arrays, coverage: Coverage, failures: dict[str, str]
+    run: MatchRun, node: Node, arrays: Arrays, coverage: Coverage, failures: dict[str, str]
 ) -> None:
     before = run.store.read_commit(node.key, checkpoint=True)
     summary = {"failures": failures}
@@ -97,7 +98,7 @@ def _save_checkpoint(
         run.store.forget_attempt(node.key, before.attempt)
 
 
-def merge_states(run: RunContext, node: Node) -> str:
+def merge_states(run: MatchRun, node: Node) -> str:
     """Merge partials of one batch in the order of the plan's tree and commit the union."""
     started = time.monotonic()
     analyzers = [run.analyzer(tile) for _, tile in run.plan.batch_tiles(node.batch)]
@@ -127,13 +128,13 @@ def merge_states(run: RunContext, node: Node) -> str:
     return node.key
 
 
-def _let_go(run: RunContext, node: Node) -> None:
+def _let_go(run: MatchRun, node: Node) -> None:
     """Remove the partials that what was just committed contains, so that a run never holds all of them at once."""
     if not run.store.attributes.get("keep_states"):
         run.store.forget(node.inputs)
 
 
-def write_result(run: RunContext, node: Node) -> str:
+def write_result(run: MatchRun, node: Node) -> str:
     """Write the tiles of a batch into the result maps and commit their digests and score moments."""
     root = node.inputs[0]
     arrays, record = run.store.read_partial(root)
@@ -194,7 +195,7 @@ def _fill_cell(tile: Tile, cell: tuple[int, ...], maximum: Any, fill: float) -> 
     return start, scores, np.pad(maximum.rotations, padding, constant_values=-1)
 
 
-def _map_attributes(run: RunContext, target: Target) -> dict[str, dict[str, Any]]:
+def _map_attributes(run: MatchRun, target: Target) -> dict[str, dict[str, Any]]:
     axes = "zyx"[-len(target.shape) :]
     # Positions of templates of even size lie half a voxel beyond their index.
     half = [((n - 1) % 2) / 2 for n in run.job.template_shape]
@@ -239,8 +240,3 @@ def _unpack(arrays: Arrays, analyzers: list[AnalyzerProduct]) -> list[Any]:
             own[name] = arrays[name][first : first + example.size].reshape(example.shape)
         results.append(analyzer.from_arrays(own))
     return results
-
-
-def one_line(error: BaseException) -> str:
-    """Return the message of an error on one line, or its type if it has none."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from scorefold.analyzer import Moments, PeakCallerMaximumFilter
 from scorefold.analyzer.peaks import PeakCandidates, Peaks
 from scorefold.analyzer.subpixel import parabola_offset
-from scorefold.cluster.context import RunContext
-from scorefold.cluster.search_tasks import moments_from_json
+from scorefold.cluster.match.run import MatchRun
+from scorefold.cluster.match.search_tasks import moments_from_json
 from scorefold.errors import DamagedPartialError
 from scorefold.planning.job import Target
-from scorefold.planning.plan import Node
+from scorefold.planning.node import Node
 from scorefold.scoring.threshold import false_positive_threshold
 from scorefold.store import ResultMaps
 
@@ -43,7 +43,7 @@ class TargetStatistics:
     failure: str | None = None
 
 
-def target_statistics(run: RunContext, index: int) -> TargetStatistics:
+def target_statistics(run: MatchRun, index: int) -> TargetStatistics:
     """Verify the maps of a target against their records and return the pooled moments of its scores.
 
     Raises
@@ -67,7 +67,7 @@ def target_statistics(run: RunContext, index: int) -> TargetStatistics:
     return TargetStatistics(pooled)
 
 
-def call_picks(run: RunContext, node: Node) -> str:
+def call_picks(run: MatchRun, node: Node) -> str:
     """Find the picks of one target and commit them with the threshold and a histogram of the best scores."""
     target = run.job.targets[node.target]
     statistics = target_statistics(run, node.target)
@@ -99,7 +99,7 @@ def call_picks(run: RunContext, node: Node) -> str:
     return node.key
 
 
-def resolve_threshold(run: RunContext, moments: Moments) -> float:
+def resolve_threshold(run: MatchRun, moments: Moments) -> float:
     """Return the threshold as a number; the automatic one follows from all scores of the target."""
     options = run.job.picks
     if not isinstance(options.threshold, str):
@@ -110,7 +110,7 @@ def resolve_threshold(run: RunContext, moments: Moments) -> float:
 
 
 def _peaks(
-    run: RunContext, target: Target, maps: ResultMaps, threshold: float, best: float
+    run: MatchRun, target: Target, maps: ResultMaps, threshold: float, best: float
 ) -> tuple[Peaks, tuple[NDArray[np.int64], NDArray[np.float64]]]:
     options = run.job.picks
     scores, rotations = maps.level("scores"), maps.level("rotations")
@@ -187,7 +187,7 @@ def block_edges(shape: tuple[int, ...], halo: int, voxels: int = BLOCK_VOXELS) -
     return tuple(edges)
 
 
-def refined_positions(run: RunContext, maps: ResultMaps, peaks: Peaks) -> NDArray[np.float64]:
+def refined_positions(run: MatchRun, maps: ResultMaps, peaks: Peaks) -> NDArray[np.float64]:
     """Return the target coordinates of the template's rotation centre at every peak."""
     half = ((np.array(run.job.template_shape) - 1) % 2) / 2
     positions = peaks.positions.astype(np.float64)

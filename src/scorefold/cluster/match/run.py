@@ -1,10 +1,9 @@
-"""What every task of a run needs, loaded once a process from the store."""
+"""A search as its driver and tasks see it: job, plan, template and rotation set, loaded from the store."""
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,11 @@ import zarr
 from numpy.typing import NDArray
 
 from scorefold.analyzer import AnalyzerProduct, Coverage, MaxScoreOverRotations, RotationTable, ScoreMoments
+from scorefold.cluster.run import Run, RunReference, keys_with_failures, not_superseded, unfinished
 from scorefold.errors import InputError, StoreError
 from scorefold.io import TargetSource, read_region
 from scorefold.planning.job import MatchJob, Target, canonical_digest, file_stamp
+from scorefold.planning.node import Node
 from scorefold.planning.plan import Plan
 from scorefold.planning.planner import search_template
 from scorefold.scoring.engine import ExactEngine
@@ -31,37 +32,20 @@ PLAN = "job/plan.json"
 FAILURES = "job/unreadable.json"
 
 
-@dataclass(frozen=True)
-class RunReference:
-    """What a task is told of its run: where it is, and what must be found there.
-
-    Attributes
-    ----------
-    location : str
-        Absolute directory, or URL.
-    fingerprint : str
-        Of the job.
-    revision : str
-        Digest of plan and pick options; with others, keys of one job name other work.
-    """
-
-    location: str
-    fingerprint: str
-    revision: str
-
-
-class RunContext:
-    """A run as a task sees it: store, job, plan, template, rotation set; expensive parts are made when first used.
+class MatchRun(Run):
+    """A search: store, job, plan, template, rotation set; expensive parts are made when first used.
 
     Parameters
     ----------
-    location : str
+    store : RunStore
         Where the run is stored.
     """
 
-    def __init__(self, location: str) -> None:
-        # Workers may have another working directory.
-        self.store = RunStore(location if "://" in location else str(Path(location).absolute()))
+    kind = "match"
+
+    def __init__(self, store: RunStore) -> None:
+        super().__init__(store)
+        location = store.location
         try:
             targets = json.loads(self.store.blobs.get(TARGETS) or b"null")
             plan = json.loads(self.store.blobs.get(PLAN) or b"null")
@@ -181,37 +165,88 @@ class RunContext:
         """Return what the root of a batch must cover."""
         return Coverage.of(self.region(batch), 0, self.plan.rotation_count)
 
+    # What there is to do.
 
-def unreadable_targets(run: RunContext) -> dict[str, str]:
-    """Return the targets that were left out when the job was made, with the reason."""
-    found: dict[str, str] = json.loads(run.store.blobs.get(FAILURES) or b"{}")
-    return found
+    @property
+    def title(self) -> str:
+        """What is searched for in how many targets."""
+        targets = len(self.job.targets)
+        return f"{self.job.labels['template']} in {targets:,} target{'' if targets == 1 else 's'}"
 
+    def totals(self, *, render: bool) -> dict[str, int]:
+        """Return the number of pieces of work by stage."""
+        targets = len(self.job.targets)
+        return {
+            "score_leaf": self.plan.leaf_count,
+            "merge": self.plan.merge_count,
+            "write_result": self.plan.batch_count,
+            "call_picks": targets,
+            "render": targets if render else 0,
+            "report": 1,
+        }
 
-_contexts: dict[str, RunContext] = {}
+    def missing(self, committed: set[str], *, render: bool) -> Iterator[Node]:
+        """Yield the work that is neither committed nor superseded; see `Run.missing`."""
+        options = self.job.picks.digest
+        next_batch = 0
+        for target in self.plan.target_order():
+            for batch in range(next_batch, self.plan.batches_of(target).stop):
+                write = self.plan.write_node(batch)
+                if write.key not in committed:
+                    yield from unfinished(self.plan.search_nodes(batch), write.inputs, committed)
+                    yield write
+            next_batch = max(next_batch, self.plan.batches_of(target).stop)
+            nodes = [self.plan.pick_node(target, options)]
+            if render:
+                nodes.append(self.plan.render_node(target, options))
+            yield from (node for node in nodes if node.key not in committed)
+        report = self.plan.report_node(options, render=render)
+        if report.key not in committed:
+            yield report
 
+    def needed(self) -> set[str]:
+        """Return the keys that are still needed; see `Run.needed`.
 
-def context(reference: RunReference) -> RunContext:
-    """Return the context of a run, from this process's memory if it is the run used last.
+        Partials of a batch are superseded by the record of its result maps, and by the merge that united them.
+        """
+        committed = self.store.committed()
+        started = committed | self.store.checkpoints()
+        needed = {key for key in committed if not key.startswith(("score_leaf-", "merge_"))}
+        for batch in range(self.plan.batch_count):
+            if self.plan.write_node(batch).key not in committed:
+                needed |= not_superseded(self.plan.search_nodes(batch), committed, started)
+        return needed
 
-    Parameters
-    ----------
-    reference : RunReference
-        The run; another one at the same place is not mistaken for it.
+    def unreadable(self) -> dict[str, str]:
+        """Return the targets that were left out when the job was made, with the reason."""
+        found: dict[str, str] = json.loads(self.store.blobs.get(FAILURES) or b"{}")
+        return found
 
-    Raises
-    ------
-    StoreError
-        If another run is stored there.
-    """
-    known = _contexts.get(reference.location)
-    if known is None or known.reference != reference:
-        known = RunContext(reference.location)
-        if known.reference != reference:
-            raise StoreError(
-                f'run "{reference.location}": it is not the one that was submitted. '
-                "Was the folder replaced, or were its picks called anew meanwhile? Submit again."
-            )
-        _contexts.clear()
-        _contexts[reference.location] = known
-    return known
+    def failures(self) -> dict[str, str]:
+        """Return every target that could not be searched or drawn, with the reason."""
+        found = self.unreadable()
+        options = self.job.picks.digest
+        for index, target in enumerate(self.job.targets):
+            for node in (self.plan.pick_node(index, options), self.plan.render_node(index, options)):
+                record = self.store.read_commit(node.key)
+                if record is not None and "failure" in record.summary:
+                    found[target.name] = record.summary["failure"]
+        return found
+
+    def retry_failed(self) -> "MatchRun":
+        """Put the batches up again whose targets could not be read, in case they can be read by now."""
+        failed = keys_with_failures(self.store, ("score_leaf-", "merge_", "write_result-"))
+        if failed:
+            self.store.forget(failed)
+            self.forget_outputs()
+        return MatchRun(RunStore(self.store.location))
+
+    def forget_outputs(self) -> None:
+        """Remove picks, tables, pictures and the report, so that none is left that does not belong to the others."""
+        committed = self.store.committed()
+        self.store.forget(
+            key for key in committed if key.startswith(("call_picks-", "render-", "report-", "tables-"))
+        )
+        for name in ("tables", "figures"):
+            self.store.blobs.delete_below(name)
+        self.store.blobs.delete("report.html")

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scorefold.cluster.context import Read, RunContext, unreadable_targets
-from scorefold.cluster.pick_tasks import BLOCK_VOXELS
-from scorefold.cluster.search_tasks import one_line
+from scorefold.cluster.match.pick_tasks import BLOCK_VOXELS
+from scorefold.cluster.match.run import MatchRun, Read
+from scorefold.cluster.run import one_line
 from scorefold.errors import InputError
 from scorefold.io import TargetSource, empty_picks, tabulate_picks, write_picks, write_table
 from scorefold.io.names import readable_path
 from scorefold.planning.job import Target
-from scorefold.planning.plan import Node
+from scorefold.planning.node import Node
 from scorefold.rendering import (
     Cutout,
     DrawnPick,
@@ -77,7 +77,7 @@ class TargetPixels:
         return np.squeeze(self._read(tuple(slices)), axis=tuple(drop))
 
 
-def drawn_picks(run: RunContext, index: int) -> list[DrawnPick]:
+def drawn_picks(run: MatchRun, index: int) -> list[DrawnPick]:
     """Return the committed picks of a target, best first."""
     arrays, record = run.store.read_partial(run.plan.pick_node(index, run.job.picks.digest).key)
     if "failure" in record.summary:
@@ -91,7 +91,7 @@ def drawn_picks(run: RunContext, index: int) -> list[DrawnPick]:
     ]
 
 
-def render_target(run: RunContext, node: Node) -> str:
+def render_target(run: MatchRun, node: Node) -> str:
     """Draw the overlay of a target, and cut out its best picks for the contact sheets."""
     target = run.job.targets[node.target]
     record = run.store.read_commit(run.plan.pick_node(node.target, run.job.picks.digest).key)
@@ -114,7 +114,7 @@ def render_target(run: RunContext, node: Node) -> str:
 
 
 def _overlay(
-    run: RunContext, target: Target, pixels: TargetPixels, picks: list[DrawnPick], threshold: float
+    run: MatchRun, target: Target, pixels: TargetPixels, picks: list[DrawnPick], threshold: float
 ) -> NDArray[np.uint8]:
     maps = ResultMaps(run.store, target.name)
     unit = None if target.pixel_size is None else UNITS.get(target.pixel_unit or "", target.pixel_unit)
@@ -158,7 +158,7 @@ def _reduced(pixels: TargetPixels, factor: int) -> NDArray[np.float32]:
     return result
 
 
-def write_report(run: RunContext, node: Node) -> str:
+def write_report(run: MatchRun, node: Node) -> str:
     """Write the tables of all targets and, unless the run is not rendered, contact sheets and the report."""
     files = _write_tables(run)
     if node.key.startswith("report-"):
@@ -168,14 +168,14 @@ def write_report(run: RunContext, node: Node) -> str:
     return node.key
 
 
-def _put(run: RunContext, files: dict[str, bytes]) -> dict[str, str]:
+def _put(run: MatchRun, files: dict[str, bytes]) -> dict[str, str]:
     """Write files into the run; return their SHA-256 by name, for the record."""
     for name, data in files.items():
         run.store.blobs.put(name, data)
     return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
 
 
-def picks_frame(run: RunContext) -> pd.DataFrame:
+def picks_frame(run: MatchRun) -> pd.DataFrame:
     """Return the picks of all targets as a table, in the order of targets and ranks."""
     frames = []
     for index, target in enumerate(run.job.targets):
@@ -189,7 +189,7 @@ def picks_frame(run: RunContext) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True) if frames else empty_picks(len(run.job.template_shape))
 
 
-def _write_tables(run: RunContext) -> dict[str, str]:
+def _write_tables(run: MatchRun) -> dict[str, str]:
     picks = picks_frame(run)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -200,7 +200,7 @@ def _write_tables(run: RunContext) -> dict[str, str]:
         return _put(run, {f"tables/{path.name}": path.read_bytes() for path in sorted(folder.iterdir())})
 
 
-def _targets_frame(run: RunContext, counts: dict[str, int]) -> pd.DataFrame:
+def _targets_frame(run: MatchRun, counts: dict[str, int]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for index, target in enumerate(run.job.targets):
         record = run.store.read_commit(run.plan.pick_node(index, run.job.picks.digest).key)
@@ -218,31 +218,19 @@ def _targets_frame(run: RunContext, counts: dict[str, int]) -> pd.DataFrame:
                 "failure": summary.get("failure", ""),
             }
         )
-    for name, reason in unreadable_targets(run).items():
+    for name, reason in run.unreadable().items():
         rows.append({"target": name, "path": name, "picks": 0, "tests": 0, "failure": reason})
     return pd.DataFrame(rows)
 
 
-def failures(run: RunContext) -> dict[str, str]:
-    """Return every target that could not be searched or drawn, with the reason."""
-    found = dict(unreadable_targets(run))
-    options = run.job.picks.digest
-    for index, target in enumerate(run.job.targets):
-        for node in (run.plan.pick_node(index, options), run.plan.render_node(index, options)):
-            record = run.store.read_commit(node.key)
-            if record is not None and "failure" in record.summary:
-                found[target.name] = record.summary["failure"]
-    return found
-
-
-def _write_pages(run: RunContext, picks: dict[int, list[DrawnPick]]) -> dict[str, str]:
+def _write_pages(run: MatchRun, picks: dict[int, list[DrawnPick]]) -> dict[str, str]:
     sheets = [encode_png(page) for page in contact_sheets(_best_cutouts(run, picks), run.template_values)]
     run.store.blobs.delete_below(SHEETS)
     pages = {f"{SHEETS}/grid-{number:03d}.png": sheet for number, sheet in enumerate(sheets)}
     return _put(run, {**pages, "report.html": render_report(_report_data(run, picks, sheets)).encode()})
 
 
-def _best_cutouts(run: RunContext, picks: dict[int, list[DrawnPick]]) -> list[Cutout]:
+def _best_cutouts(run: MatchRun, picks: dict[int, list[DrawnPick]]) -> list[Cutout]:
     most = CUTOUTS[len(run.job.template_shape)]
     ranked = sorted(
         (-pick.score, index, row) for index, found in picks.items() for row, pick in enumerate(found[:most])
@@ -258,7 +246,7 @@ def _best_cutouts(run: RunContext, picks: dict[int, list[DrawnPick]]) -> list[Cu
     return cutouts
 
 
-def _report_data(run: RunContext, picks: dict[int, list[DrawnPick]], sheets: list[bytes]) -> ReportData:
+def _report_data(run: MatchRun, picks: dict[int, list[DrawnPick]], sheets: list[bytes]) -> ReportData:
     job = run.job
     histogram, thresholds = _pooled_histogram(run)
     by_score = sorted(range(len(job.targets)), key=lambda i: (-len(picks[i]), i))
@@ -288,7 +276,7 @@ def _report_data(run: RunContext, picks: dict[int, list[DrawnPick]], sheets: lis
         picks=sorted(
             (p for found in picks.values() for p in found), key=lambda p: (-p.score, p.target, p.rank)
         ),
-        failures=[Failure(name, reason) for name, reason in failures(run).items()],
+        failures=[Failure(name, reason) for name, reason in run.failures().items()],
         histogram=histogram,
         template_picture=encode_png(_template_picture(run.template_values)),
         contact_sheets=sheets,
@@ -300,7 +288,7 @@ def _template_picture(values: NDArray[np.float64]) -> NDArray[np.uint8]:
     return gray_picture(section, contrast_limits(section))
 
 
-def _threshold_source(run: RunContext, thresholds: list[float]) -> str:
+def _threshold_source(run: MatchRun, thresholds: list[float]) -> str:
     options = run.job.picks
     if not isinstance(options.threshold, str):
         return "given"
@@ -308,7 +296,7 @@ def _threshold_source(run: RunContext, thresholds: list[float]) -> str:
     return f"automatic: {options.false_positives:g} expected false positives per target{spread}"
 
 
-def _pooled_histogram(run: RunContext) -> tuple[ScoreHistogram | None, list[float]]:
+def _pooled_histogram(run: MatchRun) -> tuple[ScoreHistogram | None, list[float]]:
     parts, thresholds = [], []
     for index in range(len(run.job.targets)):
         arrays, record = run.store.read_partial(run.plan.pick_node(index, run.job.picks.digest).key)

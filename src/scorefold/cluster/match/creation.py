@@ -1,4 +1,4 @@
-"""Making a run in a store from a prepared job."""
+"""Making a search in a store from a prepared job, and giving it other pick options."""
 
 import json
 import platform
@@ -10,8 +10,8 @@ import numpy as np
 import zarr
 from zarr.codecs import BytesCodec, Crc32cCodec
 
-from scorefold.cluster.context import FAILURES, PLAN, TARGETS, RunContext
-from scorefold.errors import DamagedPartialError
+from scorefold.cluster.kinds import open_match
+from scorefold.cluster.match.run import FAILURES, PLAN, TARGETS, MatchRun
 from scorefold.planning.job import PickOptions
 from scorefold.planning.prepare import PreparedMatch
 from scorefold.store import RunStore
@@ -20,7 +20,7 @@ STORED_CHUNK = 512
 """Edge of the chunks, per axis, in which targets from memory are kept."""
 
 
-def create_run(location: str, prepared: PreparedMatch, *, keep_states: bool = False) -> RunContext:
+def create_run(location: str, prepared: PreparedMatch, *, keep_states: bool = False) -> MatchRun:
     """Write a job and its plan into a new store.
 
     Parameters
@@ -56,61 +56,26 @@ def create_run(location: str, prepared: PreparedMatch, *, keep_states: bool = Fa
         store.blobs.put(TARGETS, json.dumps(targets).encode())
         store.blobs.put(FAILURES, json.dumps(prepared.unreadable).encode())
         store.blobs.put(PLAN, json.dumps(prepared.plan.to_json()).encode())
-        return RunContext(location)
+        return open_match(location)
     except BaseException:  # half a run could neither be resumed nor made again at the same place
         store.blobs.delete_below("")
         raise
 
 
-def change_picks(run: RunContext, picks: PickOptions) -> RunContext:
+def change_picks(run: MatchRun, picks: PickOptions) -> MatchRun:
     """Give a run other pick options; picks, pictures and tables are due again, score maps are not.
 
     Parameters
     ----------
-    run : RunContext
+    run : MatchRun
         The run.
     picks : PickOptions
         The new options.
     """
     job = {**run.store.attributes["job"], "picks": asdict(picks)}
-    _forget_outputs(run)
+    run.forget_outputs()
     run.store.update_attributes(job=job)
-    return RunContext(run.store.location)
-
-
-def _forget_outputs(run: RunContext) -> None:
-    """Remove picks, tables, pictures and the report, so that none is left that does not belong to the others."""
-    committed = run.store.committed()
-    run.store.forget(
-        key for key in committed if key.startswith(("call_picks-", "render-", "report-", "tables-"))
-    )
-    for name in ("tables", "figures"):
-        run.store.blobs.delete_below(name)
-    run.store.blobs.delete("report.html")
-
-
-def retry_failed(run: RunContext) -> RunContext:
-    """Put the batches up again whose targets could not be read, in case they can be read by now.
-
-    Parameters
-    ----------
-    run : RunContext
-        The run; no driver may be at work on it.
-    """
-    failed = set()
-    for key in run.store.committed():
-        if not key.startswith(("score_leaf-", "merge_", "write_result-")):
-            continue
-        try:
-            record = run.store.read_commit(key)
-        except DamagedPartialError:
-            continue  # found and repaired by whoever needs it
-        if record is not None and record.summary.get("failures"):
-            failed.add(key)
-    if failed:
-        run.store.forget(failed)
-        _forget_outputs(run)
-    return RunContext(run.store.location)
+    return open_match(run.store.location)
 
 
 def _keep(store: RunStore, path: str, array: Any) -> None:

@@ -1,0 +1,1 @@
+"""A search as a run: its tasks, and making one in a store."""

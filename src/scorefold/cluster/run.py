@@ -1,0 +1,152 @@
+"""A run as the driver and the tasks see it, whatever kind of work it is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+from scorefold.errors import DamagedPartialError
+from scorefold.planning.node import STAGES, Node
+from scorefold.store import RunStore
+
+
+@dataclass(frozen=True)
+class RunReference:
+    """What a task is told of its run: where it is, and what must be found there.
+
+    Attributes
+    ----------
+    location : str
+        Absolute directory, or URL.
+    fingerprint : str
+        Of the job.
+    revision : str
+        Digest of the plan and of the options of later stages; with others, keys of one job name other work.
+    """
+
+    location: str
+    fingerprint: str
+    revision: str
+
+
+class Run(ABC):
+    """A run: its store, and what is to be done in it. The store is the truth; a run holds nothing else.
+
+    Parameters
+    ----------
+    store : RunStore
+        Where the run is stored.
+
+    Attributes
+    ----------
+    kind : str
+        Kind of the run, as the store's attributes name it.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, store: RunStore) -> None:
+        self.store = store
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Kinds of work in the order in which they become possible."""
+        return STAGES[self.kind]
+
+    @property
+    @abstractmethod
+    def reference(self) -> RunReference:
+        """How tasks refer to this run."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What the run is about, in a line."""
+
+    @abstractmethod
+    def totals(self, *, render: bool) -> dict[str, int]:
+        """Return the number of pieces of work by stage."""
+
+    @abstractmethod
+    def missing(self, committed: set[str], *, render: bool) -> Iterator[Node]:
+        """Yield the work that is neither committed nor superseded, every piece after its inputs."""
+
+    @abstractmethod
+    def needed(self) -> set[str]:
+        """Return the keys whose records, or checkpoints, are still needed: what is not part of something later."""
+
+    @abstractmethod
+    def unreadable(self) -> dict[str, str]:
+        """Return the inputs that were left out when the job was made, with the reason."""
+
+    @abstractmethod
+    def failures(self) -> dict[str, str]:
+        """Return every input that failed so far, with the reason."""
+
+    @abstractmethod
+    def retry_failed(self) -> Self:
+        """Put the work up again whose inputs could not be read; return the run as it is then.
+
+        No driver may be at work on it.
+        """
+
+
+def absolute_location(location: str) -> str:
+    """Return the location of a run as workers, who may have another working directory, understand it."""
+    return location if "://" in location else str(Path(location).absolute())
+
+
+def one_line(error: BaseException) -> str:
+    """Return the message of an error on one line, or its type if it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def unfinished(nodes: Sequence[Node], roots: Iterable[str], committed: set[str]) -> list[Node]:
+    """Return the nodes without which the roots cannot be made: what is committed needs none of its inputs.
+
+    Parameters
+    ----------
+    nodes : sequence of Node
+        A tree, every node after its inputs.
+    roots : iterable of str
+        Keys that are wanted.
+    committed : set of str
+        Keys that are done.
+    """
+    by_key = {node.key: node for node in nodes}
+    wanted: set[str] = set()
+    pending = list(roots)
+    while pending:
+        key = pending.pop()
+        if key not in committed:
+            wanted.add(key)
+            pending.extend(by_key[key].inputs)
+    return [node for node in nodes if node.key in wanted]
+
+
+def not_superseded(nodes: Sequence[Node], committed: set[str], started: set[str]) -> set[str]:
+    """Return the started keys of a tree that are not part of a committed merge."""
+    needed: set[str] = set()
+    superseded: set[str] = set()
+    for node in reversed(nodes):
+        if node.key in committed or node.key in superseded:
+            superseded.update(node.inputs)
+        if node.key in started and node.key not in superseded:
+            needed.add(node.key)
+    return needed
+
+
+def keys_with_failures(store: RunStore, prefixes: tuple[str, ...]) -> set[str]:
+    """Return the committed keys with one of the prefixes whose records list inputs that failed."""
+    failed = set()
+    for key in store.committed():
+        if not key.startswith(prefixes):
+            continue
+        try:
+            record = store.read_commit(key)
+        except DamagedPartialError:
+            continue  # found and repaired by whoever needs it
+        if record is not None and record.summary.get("failures"):
+            failed.add(key)
+    return failed
