@@ -1,5 +1,6 @@
 """The laws of an analyzer as a test class: whoever writes an analyzer inherits the proof."""
 
+import copy
 import pickle
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -40,6 +41,10 @@ class AnalyzerTests:
         The job's rotation set, if the analyzer is made for one; by default rotations are drawn.
     offsets : sequence of tuple of int
         Origins of tiles that are merged with each other; empty for an analyzer without tiles.
+    scores : strategy or None
+        Score maps, if those of `score_maps` are not what the analyzer takes.
+    keywords : strategy or None
+        Further keywords of `__call__` for every score map, such as labels, as dictionaries.
 
     Examples
     --------
@@ -53,13 +58,15 @@ class AnalyzerTests:
     shape: tuple[int, ...] = (3, 4)
     rotations: NDArray[np.float64] | None = None
     offsets: Sequence[tuple[int, ...]] = ((0, 0), (2, -1), (-7, 5))
+    scores: st.SearchStrategy[NDArray[Any]] | None = None
+    keywords: st.SearchStrategy[Mapping[str, Any]] | None = None
 
     _streams: ClassVar[st.SearchStrategy[list[Observation]]]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         # One strategy for all tests of a class: Hypothesis examines every new one anew.
-        cls._streams = observations(cls.shape, cls.rotations)
+        cls._streams = observations(cls.shape, cls.rotations, scores=cls.scores, keywords=cls.keywords)
 
     def make_analyzer(self, offset: tuple[int, ...] | None = None) -> Analyzer:
         """Return a new analyzer for score maps of `shape`.
@@ -168,9 +175,13 @@ class AnalyzerTests:
         analyzer = self.make_analyzer()
         for step in data.draw(self.streams(), "stream"):
             scores, matrix = step.scores.copy(), step.rotation_matrix.copy()
-            fold(analyzer, [Observation(scores, matrix, step.rotation_id)])
+            keywords = copy.deepcopy(dict(step.keywords))
+            fold(analyzer, [Observation(scores, matrix, step.rotation_id, keywords)])
             assert scores.tobytes() == step.scores.tobytes(), "__call__ changed the scores"
             assert matrix.tobytes() == step.rotation_matrix.tobytes(), "__call__ changed the rotation matrix"
+            for name, given_value in step.keywords.items():
+                unchanged = np.array_equal(keywords[name], given_value)
+                assert unchanged, f"__call__ changed the keyword {name}"
 
     @_laws
     @given(data=st.data())
@@ -212,8 +223,8 @@ class AnalyzerTests:
         """A worker's copy of the analyzer folds alike, and its result comes back whole."""
         analyzer = self.make_analyzer()
         stream = data.draw(self.streams(), "stream")
-        copy = pickle.loads(pickle.dumps(analyzer))  # noqa: S301 -- our own bytes
-        result = pickle.loads(pickle.dumps(fold(copy, stream)))  # noqa: S301
+        duplicate = pickle.loads(pickle.dumps(analyzer))  # noqa: S301 -- our own bytes
+        result = pickle.loads(pickle.dumps(fold(duplicate, stream)))  # noqa: S301
         assert_same(analyzer, result, fold(analyzer, stream))
 
     def _make(self, offset: tuple[int, ...] | None) -> Analyzer:
@@ -234,7 +245,9 @@ class AnalyzerTests:
 def fold_state(analyzer: Analyzer, state: Any, stream: Sequence[Observation]) -> Any:
     """Return a state after a stream of score maps."""
     for step in stream:
-        keywords = {} if step.rotation_id is None else {"rotation_id": step.rotation_id}
+        keywords = dict(step.keywords)
+        if step.rotation_id is not None:
+            keywords["rotation_id"] = step.rotation_id
         state = analyzer(state, scores=step.scores, rotation_matrix=step.rotation_matrix, **keywords)
     return state
 
@@ -263,8 +276,8 @@ def assert_same(analyzer: Analyzer, found: Any, expected: Any) -> None:
 def read_only(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return copies of arrays that cannot be written to."""
     copies = {name: np.array(array) for name, array in arrays.items()}
-    for copy in copies.values():
-        copy.setflags(write=False)
+    for array in copies.values():
+        array.setflags(write=False)
     return copies
 
 

@@ -1,6 +1,6 @@
 """Hypothesis strategies for what analyzers are given: score maps, rotations, streams of both, merge trees."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -49,11 +49,12 @@ _ROTATIONS = _example_rotations()
 
 
 class Observation(NamedTuple):
-    """One step of a search: a score map, its rotation, and the rotation's row if there is a rotation set."""
+    """One step of a stream: a score map, its rotation, that rotation's row if there is a set, further keywords."""
 
     scores: NDArray[Any]
     rotation_matrix: NDArray[np.float64]
     rotation_id: int | None
+    keywords: Mapping[str, Any] = {}
 
 
 def score_maps(
@@ -96,7 +97,11 @@ def rotation_stacks(
 
 
 def observations(
-    shape: tuple[int, ...], rotations: NDArray[np.float64] | None = None, max_size: int = 6
+    shape: tuple[int, ...],
+    rotations: NDArray[np.float64] | None = None,
+    max_size: int = 6,
+    scores: st.SearchStrategy[NDArray[Any]] | None = None,
+    keywords: st.SearchStrategy[Mapping[str, Any]] | None = None,
 ) -> st.SearchStrategy[list[Observation]]:
     """Return a strategy for streams of score maps.
 
@@ -109,6 +114,10 @@ def observations(
         rotations are those of `rotation_matrices`, without ids.
     max_size : int, optional
         Largest number of score maps.
+    scores : strategy, optional
+        Score maps; `score_maps` by default.
+    keywords : strategy, optional
+        Further keywords of the analyzer's call, such as labels; none by default.
     """
     rotation: st.SearchStrategy[tuple[NDArray[np.float64], int | None]]
     if rotations is None:
@@ -117,7 +126,12 @@ def observations(
         rotation = st.sampled_from(
             [(rotations[row], shown) for row in range(len(rotations)) for shown in (row, None)]
         )
-    step = st.builds(lambda scores, drawn: Observation(scores, *drawn), score_maps(shape), rotation)
+    step = st.builds(
+        lambda drawn, turned, named: Observation(drawn, turned[0], turned[1], named),
+        score_maps(shape) if scores is None else scores,
+        rotation,
+        st.just({}) if keywords is None else keywords,
+    )
     return st.lists(step, max_size=max_size)
 
 
