@@ -1,0 +1,45 @@
+"""Inspection of images: what is not as it should be, where to draw the line, and how well that works."""
+
+from scorefold.inspection.metrics import (
+    Confusion,
+    ErrorBounds,
+    PimoBand,
+    PrecisionRecallCurve,
+    ProCurve,
+    RocCurve,
+    aupimo,
+    aupro,
+    aupro_error_bound,
+    auroc,
+    average_precision,
+    confusion,
+    error_bounds,
+    f1_max,
+    pimo_band,
+    precision_recall_curve,
+    pro_curve,
+    roc_curve,
+)
+from scorefold.inspection.threshold_rules import ThresholdRule
+
+__all__ = [
+    "Confusion",
+    "ErrorBounds",
+    "PimoBand",
+    "PrecisionRecallCurve",
+    "ProCurve",
+    "RocCurve",
+    "ThresholdRule",
+    "aupimo",
+    "aupro",
+    "aupro_error_bound",
+    "auroc",
+    "average_precision",
+    "confusion",
+    "error_bounds",
+    "f1_max",
+    "pimo_band",
+    "precision_recall_curve",
+    "pro_curve",
+    "roc_curve",
+]
