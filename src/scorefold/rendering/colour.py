@@ -67,7 +67,7 @@ def gray_picture(values: ArrayLike, limits: tuple[float, float]) -> Picture:
     picture = np.repeat(np.rint(levels).astype(np.uint8)[..., np.newaxis], 3, axis=2)
     missing = np.isnan(array)
     if missing.any():
-        picture[missing] = _hatching(array.shape)[missing]
+        picture[missing] = hatching(array.shape)[missing]
     return picture
 
 
@@ -121,7 +121,7 @@ def _fraction(values: NDArray[np.float64], limits: tuple[float, float]) -> NDArr
     return np.nan_to_num(np.clip((values - low) / (high - low), 0.0, 1.0), nan=0.0)
 
 
-def _hatching(shape: tuple[int, ...]) -> Picture:
+def hatching(shape: tuple[int, ...]) -> Picture:
     """Return diagonal stripes in two light grays, 4 pixels each: "there is no image here"."""
     rows, columns = np.indices(shape)
     stripe = (rows + columns) // 4 % 2

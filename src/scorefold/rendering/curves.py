@@ -69,7 +69,7 @@ def score_histogram_figure(counts: ArrayLike, edges: ArrayLike, threshold: float
         )
     if not (np.diff(bounds) > 0).all():
         raise InputError("histogram edges that do not increase: sort them and drop repeated ones.")
-    figure, axes = _figure("score", "positions")
+    figure, axes = empty_figure("score", "positions")
     axes.set_yscale("log")
     axes.stairs(heights, bounds, baseline=0.5, fill=True, color=hexadecimal(BARS), alpha=0.55)
     above = np.where(bounds[1:] > threshold, heights, 0.0)
@@ -77,8 +77,14 @@ def score_histogram_figure(counts: ArrayLike, edges: ArrayLike, threshold: float
     axes.set_ylim(0.5, max(2.0, float(heights.max()) * 3))
     low, high = min(float(bounds[0]), threshold), max(float(bounds[-1]), threshold)
     axes.set_xlim(low, high + 0.02 * (high - low))
+    mark_threshold(axes, threshold)
+    return figure
+
+
+def mark_threshold(axes: Axes, threshold: float) -> None:
+    """Mark a threshold on the horizontal axis, whose limits are set, by a labelled line."""
+    rightwards = threshold < sum(axes.get_xlim()) / 2
     axes.axvline(threshold, color=hexadecimal(ACCENT), linewidth=1.5)
-    rightwards = threshold < (low + high) / 2
     axes.annotate(
         f"threshold {threshold:.4g}",
         xy=(threshold, 0.96),
@@ -90,7 +96,6 @@ def score_histogram_figure(counts: ArrayLike, edges: ArrayLike, threshold: float
         color=hexadecimal(ACCENT),
         fontweight="bold",
     )
-    return figure
 
 
 def score_rank_figure(scores: Sequence[float] | ArrayLike, threshold: float) -> Figure:
@@ -124,7 +129,7 @@ def score_rank_figure(scores: Sequence[float] | ArrayLike, threshold: float) -> 
     """
     check_threshold(threshold)
     falling = np.sort(np.asarray(scores, dtype=np.float64).ravel())[::-1]
-    figure, axes = _figure("rank", "score")
+    figure, axes = empty_figure("rank", "score")
     marker = "o" if falling.size <= 60 else ""
     axes.plot(
         np.arange(1, falling.size + 1),
@@ -174,7 +179,7 @@ def figure_to_svg(figure: Figure, name: str) -> str:
     return text
 
 
-def _figure(horizontal: str, vertical: str) -> tuple[Figure, Axes]:
+def empty_figure(horizontal: str, vertical: str) -> tuple[Figure, Axes]:
     """Return an empty figure on a transparent ground, with labelled axes and no box."""
     figure = Figure(figsize=_FIGURE_SIZE, dpi=_INCH, layout="constrained", facecolor="none")
     axes = figure.add_subplot(facecolor="none")

@@ -1,5 +1,6 @@
 """Lines and letters on a picture: antialiased, with a casing that keeps them visible on any ground."""
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -36,6 +37,7 @@ def one_line(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
+@lru_cache(maxsize=1024)
 def text_size(text: str, size: int, bold: bool = False) -> tuple[int, int]:
     """Return the (height, width) in pixels of one line of text; the height is the font's."""
     font = _font(size, bold)
@@ -51,15 +53,13 @@ def shortened(text: str, width: int, size: int, bold: bool = False) -> str:
     text = one_line(text)
     if text_size(text, size, bold)[1] <= width:
         return text
-    kept = len(text)
-    short = "…"
-    while kept > 0:
-        kept -= 1
+
+    def cut(kept: int) -> str:
         head = (kept + 1) // 2
-        short = text[:head] + "…" + text[len(text) - (kept - head) :]
-        if text_size(short, size, bold)[1] <= width:
-            return short
-    return short
+        return text[:head] + "…" + text[len(text) - (kept - head) :]
+
+    longer = bisect_right(range(len(text)), width, key=lambda kept: text_size(cut(kept), size, bold)[1])
+    return cut(max(0, longer - 1))
 
 
 def draw_text(

@@ -37,22 +37,55 @@ def colour_bar(
     (H, width, 3) uint8 array
     """
     first, last = bar_columns(width, text)
-    thickness = text
+    ramp = np.linspace(*limits, last - first + 1)[np.newaxis].repeat(text, axis=0)
+    ground = None if opaque else blank(text, ramp.shape[1], SCORE_GROUND)
+    return ticked_bar(score_picture(ramp, limits, ground), limits, threshold, width, text)
+
+
+def ticked_bar(
+    ramp: Picture,
+    limits: tuple[float, float],
+    threshold: float | None,
+    width: int,
+    text: int,
+    *,
+    whole: bool = False,
+) -> Picture:
+    """Return a ramp of colours with ticks below and, if there is one, the threshold marked above.
+
+    Parameters
+    ----------
+    ramp : (thickness, columns, 3) uint8 array
+        Colours from the first to the last of `bar_columns(width, text)`.
+    limits : (float, float)
+        Values at the left and right end.
+    threshold : float or None
+        Value to be marked, within the limits.
+    width, text : int
+        Pixels of the picture and of the font.
+    whole : bool
+        The values are counts: ticks at integers only.
+
+    Returns
+    -------
+    (H, width, 3) uint8 array
+    """
+    first, last = bar_columns(width, text)
+    thickness = ramp.shape[0]
     line_height, _ = text_size("0", text)
-    ramp = np.linspace(*limits, last - first + 1)[np.newaxis].repeat(thickness, axis=0)
-    ground = None if opaque else blank(thickness, ramp.shape[1], SCORE_GROUND)
-    bar_top = line_height + text // 2
+    bar_top = 0 if threshold is None else line_height + text // 2
     picture = blank(bar_top + thickness + text // 2 + line_height, width)
-    picture[bar_top : bar_top + thickness, first : last + 1] = score_picture(ramp, limits, ground)
+    picture[bar_top : bar_top + thickness, first : last + 1] = ramp
 
-    mark = round(bar_column(threshold, limits, width, text))
-    half = max(1, text // 12)
-    picture[bar_top - text // 3 : bar_top + thickness, mark - half - 1 : mark + half + 2] = CASING
-    picture[bar_top - text // 3 : bar_top + thickness, mark - half : mark + half + 1] = ACCENT
-    _centred(picture, f"threshold {threshold:.4g}", 0, mark, text, ACCENT, bold=True)
+    if threshold is not None:
+        mark = round(bar_column(threshold, limits, width, text))
+        half = max(1, text // 12)
+        picture[bar_top - text // 3 : bar_top + thickness, mark - half - 1 : mark + half + 2] = CASING
+        picture[bar_top - text // 3 : bar_top + thickness, mark - half : mark + half + 1] = ACCENT
+        _centred(picture, f"threshold {threshold:.4g}", 0, mark, text, ACCENT, bold=True)
 
-    ticks = [tick for tick in MaxNLocator(nbins=5).tick_values(*limits) if limits[0] <= tick <= limits[1]]
-    for tick in ticks:
+    ticks = MaxNLocator(nbins=5, integer=whole).tick_values(*limits)
+    for tick in (tick for tick in ticks if limits[0] <= tick <= limits[1]):
         column = round(bar_column(tick, limits, width, text))
         picture[bar_top + thickness : bar_top + thickness + text // 3, column] = FAINT_INK
         # Ticks are multiples of a round step; six digits hide the rounding error of the multiplication.

@@ -20,7 +20,10 @@ PAPER: Colour = (255, 255, 255)
 
 def blank(height: int, width: int, colour: Colour = PAPER) -> Picture:
     """Return a picture of one colour."""
-    return np.full((height, width, 3), colour, dtype=np.uint8)
+    picture = np.empty((height, width, 3), dtype=np.uint8)
+    # A gray is filled at once; NumPy repeats three different bytes ten times slower.
+    picture[...] = colour[0] if colour[0] == colour[1] == colour[2] else np.asarray(colour, dtype=np.uint8)
+    return picture
 
 
 def beside(pictures: Sequence[Picture], gap: int = 0, align: Literal["start", "centre"] = "start") -> Picture:
@@ -31,9 +34,14 @@ def beside(pictures: Sequence[Picture], gap: int = 0, align: Literal["start", "c
     >>> beside([blank(4, 3), blank(2, 5)], gap=1).shape
     (4, 9, 3)
     """
-    return np.ascontiguousarray(
-        above([picture.transpose(1, 0, 2) for picture in pictures], gap, align).transpose(1, 0, 2)
-    )
+    height = max(picture.shape[0] for picture in pictures)
+    page = blank(height, sum(picture.shape[1] for picture in pictures) + gap * (len(pictures) - 1))
+    left = 0
+    for picture in pictures:
+        top = (height - picture.shape[0]) // 2 if align == "centre" else 0
+        page[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+        left += picture.shape[1] + gap
+    return page
 
 
 def above(pictures: Sequence[Picture], gap: int = 0, align: Literal["start", "centre"] = "start") -> Picture:

@@ -7,9 +7,8 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from scorefold.errors import InputError
+from scorefold.rendering.page import check_picture
 from scorefold.rendering.pick import DrawnPick, check_dimensions
-
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -118,5 +117,5 @@ class ReportData:
         check_dimensions(self.picks, self.dimensions)
         pictures = [self.template_picture, *(target.picture for target in self.targets), *self.contact_sheets]
         for picture in pictures:
-            if picture is not None and not picture.startswith(_PNG_SIGNATURE):
-                raise InputError(f"picture that starts with {picture[:8]!r}: a report embeds PNG files.")
+            if picture is not None:
+                check_picture(picture)
