@@ -2,7 +2,15 @@
 
 from scorefold.cluster.driver import Progress, drive, run_progress
 from scorefold.cluster.executor import Executor
-from scorefold.cluster.kinds import open_match, open_run
+from scorefold.cluster.inspect.creation import (
+    change_measure,
+    change_truth,
+    create_inspection,
+    create_training,
+)
+from scorefold.cluster.inspect.inspect_run import InspectRun
+from scorefold.cluster.inspect.train_run import TrainRun
+from scorefold.cluster.kinds import open_kind, open_match, open_run
 from scorefold.cluster.match.creation import change_picks, create_run
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.run import Run, RunReference
@@ -10,14 +18,21 @@ from scorefold.cluster.session import executor
 
 __all__ = [
     "Executor",
+    "InspectRun",
     "MatchRun",
     "Progress",
     "Run",
     "RunReference",
+    "TrainRun",
+    "change_measure",
     "change_picks",
+    "change_truth",
+    "create_inspection",
     "create_run",
+    "create_training",
     "drive",
     "executor",
+    "open_kind",
     "open_match",
     "open_run",
     "run_progress",

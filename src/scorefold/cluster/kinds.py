@@ -1,11 +1,15 @@
 """Opening a run of any kind, and the one that a process used last."""
 
+from typing import TypeVar
+
+from scorefold.cluster.inspect.inspect_run import InspectRun
+from scorefold.cluster.inspect.train_run import TrainRun
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.run import Run, RunReference, absolute_location
 from scorefold.errors import StoreError
 from scorefold.store import RunStore
 
-KINDS: dict[str, type[Run]] = {kind.kind: kind for kind in (MatchRun,)}
+KINDS: dict[str, type[Run]] = {kind.kind: kind for kind in (MatchRun, TrainRun, InspectRun)}
 
 
 def open_run(location: str) -> Run:
@@ -28,18 +32,28 @@ def open_run(location: str) -> Run:
     return KINDS[kind](store)
 
 
-def open_match(location: str) -> MatchRun:
-    """Open a search.
+Kind = TypeVar("Kind", bound=Run)
+
+
+def open_kind(location: str, kind: type[Kind]) -> Kind:
+    """Open a run that must be of a certain kind.
 
     Raises
     ------
     StoreError
-        If there is none, or the run is of another kind.
+        If there is none, or it is of another kind.
     """
     run = open_run(location)
-    if not isinstance(run, MatchRun):
-        raise StoreError(f'run "{location}": it is of kind {run.kind}, not a match.')
+    if not isinstance(run, kind):
+        raise StoreError(
+            f'run "{location}": it is of kind {run.kind}, and one of kind {kind.kind} is needed.'
+        )
     return run
+
+
+def open_match(location: str) -> MatchRun:
+    """Open a search; see `open_kind`."""
+    return open_kind(location, MatchRun)
 
 
 _used_last: dict[str, Run] = {}

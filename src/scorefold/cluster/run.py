@@ -108,7 +108,7 @@ def unfinished(nodes: Sequence[Node], roots: Iterable[str], committed: set[str])
     Parameters
     ----------
     nodes : sequence of Node
-        A tree, every node after its inputs.
+        A tree, every node after its inputs; inputs outside of it are somebody else's concern.
     roots : iterable of str
         Keys that are wanted.
     committed : set of str
@@ -119,7 +119,7 @@ def unfinished(nodes: Sequence[Node], roots: Iterable[str], committed: set[str])
     pending = list(roots)
     while pending:
         key = pending.pop()
-        if key not in committed:
+        if key in by_key and key not in committed:
             wanted.add(key)
             pending.extend(by_key[key].inputs)
     return [node for node in nodes if node.key in wanted]

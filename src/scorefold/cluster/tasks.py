@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from scorefold.cluster.inspect import output_tasks, score_tasks, train_tasks
 from scorefold.cluster.kinds import run_of
 from scorefold.cluster.match.pick_tasks import call_picks
 from scorefold.cluster.match.render_tasks import render_target, write_report
@@ -25,6 +26,24 @@ _TASKS: dict[str, dict[str, Callable[[Any, Node], str]]] = {
         "call_picks": call_picks,
         "render": render_target,
         "report": write_report,
+    },
+    "train": {
+        "fold_images": train_tasks.fold_images,
+        "merge_images": train_tasks.merge_images,
+        "learn": train_tasks.learn,
+        "calibrate": train_tasks.calibrate,
+        "merge_calibrations": train_tasks.merge_calibrations,
+        "report": train_tasks.write_report,
+    },
+    "inspect": {
+        "score_images": score_tasks.score_images,
+        "merge_scores": score_tasks.merge_scores,
+        "evaluate": score_tasks.evaluate,
+        "merge_evaluations": score_tasks.merge_evaluations,
+        "set_threshold": score_tasks.set_threshold,
+        "measure": score_tasks.measure,
+        "render": output_tasks.render_sheet,
+        "report": output_tasks.write_report,
     },
 }
 """What does a piece of work, by kind of run and stage."""

@@ -4,6 +4,8 @@ import csv
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import pandas as pd
 import pyarrow as pa
@@ -70,6 +72,83 @@ def write_table(path: str | Path, frame: pd.DataFrame, convention: str) -> None:
         write_atomically(path, sink.getvalue().to_pybytes())
     else:
         raise InputError(f'table "{path}": cannot write "{suffix}". Pass a name ending in .csv or .parquet.')
+
+
+class TableWriter:
+    """Writes a table that is larger than memory, part by part, as CSV and as Parquet.
+
+    The files are those of `write_table`, but for Parquet's row groups of `ROW_GROUP` rows; how the rows were handed
+    over does not change them.
+
+    Parameters
+    ----------
+    stem : Path
+        Path of the files without their endings.
+    convention : str
+        What the columns mean and in which units.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with TableWriter(Path(tempfile.mkdtemp()) / "defects", "area: pixels") as table:
+    ...     table.append(pd.DataFrame({"name": ["a"], "area": [3]}))
+    ...     table.append(pd.DataFrame({"name": ["b"], "area": [5]}))
+    >>> read_table(table.paths[1], {})["area"].tolist()
+    [3, 5]
+    """
+
+    ROW_GROUP = 2**16
+
+    def __init__(self, stem: Path, convention: str) -> None:
+        self.paths = [stem.with_name(stem.name + suffix) for suffix in (".csv", ".parquet")]
+        self._convention = convention
+        self._waiting: list[pd.DataFrame] = []
+        self._parquet: pq.ParquetWriter | None = None
+        self._started = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._write(pd.concat(self._waiting, ignore_index=True) if self._waiting else pd.DataFrame())
+        if self._parquet is not None:
+            self._parquet.close()
+
+    def append(self, frame: pd.DataFrame) -> None:
+        """Add rows; all frames must have the same columns of the same types."""
+        self._waiting.append(frame)
+        if sum(map(len, self._waiting)) >= self.ROW_GROUP:
+            rows = pd.concat(self._waiting, ignore_index=True)
+            while len(rows) >= self.ROW_GROUP:
+                self._write(rows[: self.ROW_GROUP])
+                rows = rows[self.ROW_GROUP :]
+            self._waiting = [rows.reset_index(drop=True)]
+
+    def _write(self, frame: pd.DataFrame) -> None:
+        csv_path, parquet_path = self.paths
+        if not self._started:
+            comment = "".join(f"# {line}\n" for line in self._convention.splitlines())
+            csv_path.write_text(comment)
+        text = frame.to_csv(
+            index=False,
+            header=not self._started,
+            quoting=csv.QUOTE_NONNUMERIC,
+            lineterminator="\n",
+            na_rep="nan",
+        )
+        with csv_path.open("a") as file:
+            file.write(text)
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        if self._parquet is None:
+            metadata = {**(table.schema.metadata or {}), CONVENTION_KEY: self._convention.encode()}
+            self._schema = table.schema.with_metadata(metadata)
+            self._parquet = pq.ParquetWriter(parquet_path, self._schema, compression="zstd")
+        self._started = True
+        if len(frame):
+            self._parquet.write_table(table.cast(self._schema), row_group_size=self.ROW_GROUP)
 
 
 def read_table(path: str | Path, dtypes: Mapping[str, str]) -> pd.DataFrame:

@@ -10,10 +10,23 @@ FAN_IN = 8
 
 STAGES = {
     "match": ("score_leaf", "merge", "write_result", "call_picks", "render", "report"),
+    "train": ("fold_images", "merge_images", "learn", "calibrate", "merge_calibrations", "report"),
+    "inspect": (
+        "score_images",
+        "merge_scores",
+        "evaluate",
+        "merge_evaluations",
+        "set_threshold",
+        "measure",
+        "render",
+        "report",
+    ),
 }
 """Kinds of work, by kind of run, in the order in which they become possible."""
 
-PRIORITY = {stage: position for stages in STAGES.values() for position, stage in enumerate(stages)}
+PRIORITY = {
+    stage: position - len(stages) for stages in STAGES.values() for position, stage in enumerate(stages)
+}
 """Later stages go first, so that what is finished does not wait for what is not begun."""
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from scorefold.errors import DamagedPartialError
+from scorefold.store.image_maps import read_block
 from scorefold.store.results import ResultMaps
 from scorefold.store.run_store import RunStore
 
@@ -45,11 +46,13 @@ def verify(run: RunStore) -> Verification:
 
 
 def _check(run: RunStore, key: str) -> None:
-    """Compare the arrays, the tiles of result maps and the files of one record; raise at the first that differs."""
+    """Compare the arrays, the parts of maps and the files of one record; raise at the first that differs."""
     _, record = run.read_partial(key)
     for tile in record.summary.get("tiles", ()):
         maps = ResultMaps(run, tile["target"])
         maps.check_tile(key, tuple(tile["start"]), tuple(tile["shape"]), tile["digests"])
+    for block in record.summary.get("blocks", ()):
+        read_block(run, key, block)
     for name, expected in record.summary.get("files", {}).items():
         data = run.blobs.get(name)
         if data is None or hashlib.sha256(data).hexdigest() != expected:

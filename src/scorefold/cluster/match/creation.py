@@ -1,9 +1,7 @@
 """Making a search in a store from a prepared job, and giving it other pick options."""
 
 import json
-import platform
 from dataclasses import asdict
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -12,6 +10,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec
 
 from scorefold.cluster.kinds import open_match
 from scorefold.cluster.match.run import FAILURES, PLAN, TARGETS, MatchRun
+from scorefold.cluster.versions import versions
 from scorefold.planning.job import PickOptions
 from scorefold.planning.prepare import PreparedMatch
 from scorefold.store import RunStore
@@ -96,18 +95,3 @@ def _keep(store: RunStore, path: str, array: Any) -> None:
     rows = kept.chunks[0]
     for start in range(0, shape[0], rows):
         kept[start : start + rows] = np.asarray(array[start : start + rows])
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of what decides the numbers."""
-    packages = (
-        "scorefold",
-        "numpy",
-        "scipy",
-        "numba",
-        "zarr",
-        "dask",
-        "distributed",
-        "opencv-python-headless",
-    )
-    return {"python": platform.python_version()} | {name: version(name) for name in packages}

@@ -1,0 +1,1 @@
+"""Inspection as runs: learning a model, and comparing images with it."""

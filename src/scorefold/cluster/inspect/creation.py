@@ -1,0 +1,92 @@
+"""Making trainings and inspections in a store, and giving an inspection another threshold."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from scorefold.cluster.inspect.image_run import IMAGES, PLAN
+from scorefold.cluster.inspect.inspect_run import PICTURES, TRUTH, InspectRun
+from scorefold.cluster.inspect.train_run import TrainRun
+from scorefold.cluster.versions import versions
+from scorefold.planning.images import ImageTable
+from scorefold.planning.inspect_job import MeasureOptions
+from scorefold.planning.prepare_inspect import PreparedInspect, PreparedTrain
+from scorefold.store import RunStore
+
+
+def create_training(location: str, prepared: PreparedTrain) -> TrainRun:
+    """Write a training and its plan into a new store.
+
+    Parameters
+    ----------
+    location : str
+        Directory or URL; it must not hold anything yet.
+    prepared : PreparedTrain
+        What is learned.
+
+    Raises
+    ------
+    InputError
+        If something is there already, or nothing can be written there.
+    """
+    return TrainRun(_create(location, "train", prepared, {}))
+
+
+def create_inspection(location: str, prepared: PreparedInspect) -> InspectRun:
+    """Write an inspection and its plan into a new store; see `create_training`."""
+    blobs = {TRUTH: prepared.truth} if prepared.truth else {}
+    if prepared.pictures is not None:
+        blobs[PICTURES] = ImageTable.to_bytes(prepared.pictures)
+    return InspectRun(_create(location, "inspect", prepared, blobs))
+
+
+def _create(
+    location: str, kind: str, prepared: PreparedTrain | PreparedInspect, blobs: dict[str, bytes]
+) -> RunStore:
+    store = RunStore.create(
+        location,
+        {
+            "kind": kind,
+            "fingerprint": prepared.job.fingerprint,
+            "job": prepared.job.to_json(),
+            "versions": versions(),
+        },
+    )
+    try:
+        for name, array in prepared.arrays.items():
+            store.write_array(f"arrays/{name}", np.asarray(array))
+        store.blobs.put(IMAGES, ImageTable.to_bytes(prepared.entries))
+        for name, data in blobs.items():
+            store.blobs.put(name, data)
+        store.blobs.put(PLAN, json.dumps(prepared.plan.to_json()).encode())
+    except BaseException:  # half a run could neither be resumed nor made again at the same place
+        store.blobs.delete_below("")
+        raise
+    return store
+
+
+def change_measure(run: InspectRun, measure: MeasureOptions) -> InspectRun:
+    """Give an inspection another threshold; defects, verdicts, tables and pictures are due again, score maps are not.
+
+    Parameters
+    ----------
+    run : InspectRun
+        The run.
+    measure : MeasureOptions
+        The new options.
+    """
+    return _change(run, replace(run.job, measure=measure))
+
+
+def change_truth(run: InspectRun, truth: bytes, digest: str) -> InspectRun:
+    """Tell an inspection what is known of its images; it is evaluated, and its tables and pictures are due again."""
+    run.store.blobs.put(TRUTH, truth)
+    return _change(run, replace(run.job, truth=digest))
+
+
+def _change(run: InspectRun, job: Any) -> InspectRun:
+    run.forget_outputs()
+    run.store.update_attributes(job=job.to_json())
+    return InspectRun(RunStore(run.store.location))

@@ -1,0 +1,230 @@
+"""An inspection as a run: what is scored, evaluated, measured and drawn, and what depends on what."""
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+from numpy.typing import NDArray
+
+from scorefold.analyzer import Moments, ScoreMoments
+from scorefold.analyzer.statistics import Histogram, LabelledHistogram, RegionHistogram, ScoreHistogram
+from scorefold.cluster.inspect.image_run import ImageRun
+from scorefold.cluster.inspect.states import Analyzers, Results, unpack
+from scorefold.cluster.inspect.train_run import calibration_analyzers
+from scorefold.cluster.run import keys_with_failures, not_superseded, unfinished
+from scorefold.errors import StoreError
+from scorefold.inspection.inspector import Inspector
+from scorefold.inspection.polarity import magnitude
+from scorefold.planning.image_plan import merged
+from scorefold.planning.images import ImageTable
+from scorefold.planning.inspect_job import InspectJob
+from scorefold.planning.node import Node, merge_count
+from scorefold.planning.truth import Truth, truth_from_bytes
+from scorefold.store import RunStore
+
+PICTURES = "job/pictures.parquet"
+TRUTH = "job/truth.parquet"
+
+SHEETS = ("worst", "borderline", "good")
+"""The sheets that are drawn: images with the highest scores, with scores next to the threshold, and others."""
+
+OUTPUTS = ("set_threshold-", "measure-", "render-", "report-", "tables-")
+"""Beginnings of the keys of what follows from the threshold."""
+
+
+class InspectRun(ImageRun):
+    """An inspection of images with a model, or of the maps of another tool."""
+
+    kind = "inspect"
+    job_type = InspectJob
+    job: InspectJob
+
+    @property
+    def title(self) -> str:
+        """What is inspected."""
+        return f"{self.job.image_count:,} {'maps' if self.job.source == 'maps' else 'images'} inspected"
+
+    @property
+    def region(self) -> str:
+        """Name of the data set in coverages."""
+        return "images"
+
+    # What tasks need.
+
+    @cached_property
+    def inspector(self) -> Inspector:
+        """What compares images with the model."""
+        if self.job.recipe is None:
+            raise StoreError(f'run "{self.store.location}": maps of another tool have no model.')
+        names = [name for name in self.job.arrays if not name.startswith("good_")]
+        return Inspector(self.job.recipe, {name: self.array(name) for name in names}, self.job.location)
+
+    @cached_property
+    def score_analyzers(self) -> Analyzers:
+        """Return what folds score maps: the scores of all pixels, and one score an image."""
+        return {"pixels": ScoreHistogram(self.job.dtype), "images": ScoreHistogram(self.job.dtype)}
+
+    @cached_property
+    def evaluation_analyzers(self) -> Analyzers:
+        """Return what folds score maps with what is known of them."""
+        dtype = self.job.dtype
+        return {
+            "pixels": LabelledHistogram(dtype),
+            "images": LabelledHistogram(dtype),
+            "regions": RegionHistogram(dtype),
+            "normal_images": RegionHistogram(dtype),
+            "good_moments": ScoreMoments(),
+        }
+
+    @cached_property
+    def truths(self) -> list[Truth] | None:
+        """What is known of every image; None if nothing is known of any."""
+        data = self.store.blobs.get(TRUTH) if self.job.truth else None
+        return None if data is None else truth_from_bytes(data)
+
+    @cached_property
+    def pictures(self) -> ImageTable | None:
+        """The images that belong to maps, by the ids of the maps."""
+        data = self.store.blobs.get(PICTURES)
+        return None if data is None else ImageTable(data)
+
+    def good_scores(self) -> tuple[Histogram, Moments] | None:
+        """Return the scores of the images that the model was learned from; None for maps."""
+        arrays = {
+            name.removeprefix("good_"): self.array(name) for name in self.job.arrays if name[:5] == "good_"
+        }
+        if not arrays:
+            return None
+        results: Results = unpack(calibration_analyzers(), arrays)
+        return results["images"], results["moments"]
+
+    def anomaly(self, scores: NDArray[Any]) -> NDArray[Any]:
+        """Return anomaly scores, higher for what is more anomalous, from score maps."""
+        if self.job.source == "maps":
+            return scores
+        return magnitude(scores, self.job.polarity)
+
+    def map_path(self, leaf: int, what: str) -> str:
+        """Return the path of the array with the maps of a leaf's images: "scores" or "masks"."""
+        return f"results/shape-{self.plan.group_index(leaf)}/{what}"
+
+    # What there is to do.
+
+    def _scores(self) -> tuple[list[Node], str]:
+        leaves = self.plan.leaves("score_images")
+        merges, root = merged("merge_scores", leaves, "all")
+        return [*leaves, *merges], root
+
+    def _evaluation(self) -> tuple[list[Node], str]:
+        """Return the work on what is known of the images, and the key of its result; none if nothing is known."""
+        if not self.job.truth:
+            return [], ""
+        known = self.job.truth[:8]
+        leaves = self.plan.leaves(f"evaluate-{known}", each_after="score_images")
+        merges, root = merged("merge_evaluations", leaves, known)
+        return [*leaves, *merges], root
+
+    @property
+    def score_root(self) -> str:
+        """Key of the statistics of all score maps."""
+        return self._scores()[1]
+
+    @property
+    def evaluation_root(self) -> str:
+        """Key of what all images' labels and masks tell; empty if nothing is known."""
+        return self._evaluation()[1]
+
+    @property
+    def threshold_key(self) -> str:
+        """Key of the threshold."""
+        return f"set_threshold-{self.job.measure_digest}"
+
+    def measure_key(self, leaf: int) -> str:
+        """Key of the defects and verdicts of a leaf's images."""
+        return f"measure-{self.job.measure_digest}-{leaf:07d}"
+
+    def score_key(self, leaf: int) -> str:
+        """Key of the score maps of a leaf's images."""
+        return f"score_images-{leaf:07d}"
+
+    def sheet_key(self, sheet: str) -> str:
+        """Key of the pictures of a sheet."""
+        return f"render-{self.job.measure_digest}-{sheet}"
+
+    def totals(self, *, render: bool) -> dict[str, int]:
+        """Return the number of pieces of work by stage."""
+        leaves = self.plan.leaf_count
+        known = bool(self.job.truth)
+        return {
+            "score_images": leaves,
+            "merge_scores": merge_count(leaves),
+            "evaluate": leaves if known else 0,
+            "merge_evaluations": merge_count(leaves) if known else 0,
+            "set_threshold": 1,
+            "measure": leaves,
+            "render": len(SHEETS) if render else 0,
+            "report": 1,
+        }
+
+    def missing(self, committed: set[str], *, render: bool) -> Iterator[Node]:
+        """Yield the work that is neither committed nor superseded; see `Run.missing`."""
+        options = self.job.measure_digest
+        nodes, root = self._scores()
+        leaves = {node.key for node in nodes if node.stage == "score_images"}
+        rooted = committed | ({root} if self.threshold_key in committed else set())
+        # The maps of every leaf are needed, whatever has become of its statistics.
+        yield from unfinished(nodes, [root, *sorted(leaves)], rooted)
+        evaluation, evaluated = self._evaluation()
+        if evaluated:
+            rooted = committed | ({evaluated} if self.threshold_key in committed else set())
+            yield from unfinished(evaluation, [evaluated], rooted)
+        if self.threshold_key not in committed:
+            yield Node("set_threshold", self.threshold_key, (root, *((evaluated,) if evaluated else ())))
+        measures = self.plan.leaves(
+            f"measure-{options}", after=(self.threshold_key,), each_after="score_images"
+        )
+        yield from (node for node in measures if node.key not in committed)
+        last = tuple(node.key for node in measures)
+        if render:
+            sheets = [Node("render", self.sheet_key(sheet), last) for sheet in SHEETS]
+            yield from (node for node in sheets if node.key not in committed)
+            last = tuple(node.key for node in sheets)
+        report = f"{'report' if render else 'tables'}-{options}"
+        if report not in committed:
+            yield Node("report", report, last)
+
+    def needed(self) -> set[str]:
+        """Return the keys that are still needed: of all but merged statistics, which the threshold follows from."""
+        committed = self.store.committed()
+        mergeable = ("merge_scores", "merge_evaluations", "evaluate-")
+        needed = {key for key in committed if not key.startswith(mergeable)}
+        for nodes, root in (self._scores(), self._evaluation()):
+            if root:
+                needed |= not_superseded(nodes, committed, committed) | ({root} & committed)
+        return needed
+
+    def failures(self) -> dict[str, str]:
+        """Return the images that could not be inspected; an image that does not show the part is none of them."""
+        found = self.unreadable()
+        committed = self.store.committed()
+        for leaf in range(self.plan.leaf_count):
+            if self.score_key(leaf) in committed:
+                record = self.store.read_commit(self.score_key(leaf))
+                found |= record.summary["failures"] if record is not None else {}
+        return found
+
+    def retry_failed(self) -> "InspectRun":
+        """Put the images up again that could not be read, in case they can be read by now."""
+        failed = keys_with_failures(self.store, ("score_images-",))
+        if failed:
+            merges = {key for key in self.store.committed() if key.startswith(("merge_", "evaluate-"))}
+            self.store.forget(failed | merges)
+            self.forget_outputs()
+        return InspectRun(RunStore(self.store.location))
+
+    def forget_outputs(self) -> None:
+        """Remove everything that follows from the threshold, so that nothing of an old one is left."""
+        self.store.forget(key for key in self.store.committed() if key.startswith(OUTPUTS))
+        for name in ("tables", "figures", "export"):
+            self.store.blobs.delete_below(name)
+        self.store.blobs.delete("report.html")

@@ -1,0 +1,103 @@
+"""Maps of many images of one shape, a few images a chunk, with the digests that their records carry."""
+
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
+from zarr.errors import ContainsArrayError
+
+from scorefold.errors import DamagedPartialError
+from scorefold.store.commit import digest
+from scorefold.store.run_store import RunStore
+
+Block = dict[str, Any]
+"""What a record says of a block of images: array, first image, stop, digest."""
+
+
+class ImageMaps:
+    """One array (images, y, x) of the run: score maps or masks.
+
+    Blocks are written as whole chunks, so that no two tasks write one chunk.
+
+    Parameters
+    ----------
+    run : RunStore
+        The run.
+    path : str
+        Of the array.
+    """
+
+    def __init__(self, run: RunStore, path: str) -> None:
+        self._run = run
+        self.path = path
+
+    def create(self, shape: tuple[int, int, int], chunk_images: int, dtype: str) -> None:
+        """Create the array unless it is there; where nothing is written it holds NaN, or 0 for integers.
+
+        Parameters
+        ----------
+        shape : (int, int, int)
+            Images, rows, columns.
+        chunk_images : int
+            Images of a chunk.
+        dtype : str
+            Type of a pixel.
+        """
+        floating = np.dtype(dtype).kind == "f"
+        with suppress(ContainsArrayError):
+            zarr.create_array(
+                self._run.zarr_store,
+                name=self.path,
+                shape=shape,
+                chunks=(min(chunk_images, shape[0]), *shape[1:]),
+                dtype=dtype,
+                fill_value=np.nan if floating else 0,
+                filters=None,
+                serializer=BytesCodec(),
+                # Scores are mostly noise; masks are mostly nothing.
+                compressors=[
+                    BloscCodec(
+                        typesize=np.dtype(dtype).itemsize,
+                        cname="lz4" if floating else "zstd",
+                        clevel=1,
+                        shuffle="bitshuffle" if floating else "noshuffle",
+                    ),
+                    Crc32cCodec(),
+                ],
+                dimension_names=("image", "y", "x"),
+                config={"write_empty_chunks": True},
+            )
+
+    def write(self, first: int, maps: NDArray[Any]) -> Block:
+        """Write a block that begins and ends with a chunk; return what its record is to say."""
+        array = zarr.open_array(self._run.zarr_store, path=self.path, mode="r+")
+        values = np.ascontiguousarray(maps, array.dtype)
+        array[first : first + len(values)] = values
+        return {"array": self.path, "first": first, "stop": first + len(values), "digest": digest(values)}
+
+    def read(self, first: int, stop: int) -> NDArray[Any]:
+        """Return the maps of a few images, not verified."""
+        array = zarr.open_array(self._run.zarr_store, path=self.path, mode="r")
+        return np.asarray(array[first:stop])
+
+
+def read_block(run: RunStore, key: str, block: Block) -> NDArray[Any]:
+    """Return the maps of a block, verified.
+
+    Raises
+    ------
+    DamagedPartialError
+        If they cannot be read or differ from the record; it names `key`, the work that wrote them.
+    """
+    try:
+        maps = ImageMaps(run, block["array"]).read(block["first"], block["stop"])
+    except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
+        raise DamagedPartialError(key, f"{block['array']} cannot be read ({error})") from error
+    if digest(maps) != block["digest"]:
+        raise DamagedPartialError(
+            key, f"{block['array']}, images {block['first']} to {block['stop'] - 1}, differs from its record"
+        )
+    return maps
