@@ -15,6 +15,7 @@ from scorefold.rendering.inspection.panels import (
     DARK_COLOUR,
     FOUND_COLOUR,
     GAP,
+    MAXIMUM_BOXES,
     TRUTH_COLOUR,
 )
 
@@ -221,11 +222,16 @@ def test_the_same_input_gives_the_same_bytes_and_is_left_alone():
         np.testing.assert_array_equal(array, copy)
 
 
-def test_many_defects_get_a_limited_number_of_boxes():
+def test_of_many_defects_those_with_the_highest_peaks_have_boxes():
+    corners = [(y, x) for y in range(0, 120, 4) for x in range(0, 120, 4)]
     boxes = [
-        DrawnDefect((y, x, y + 2, x + 2), 2.0, "bright") for y in range(0, 120, 4) for x in range(0, 120, 4)
+        DrawnDefect((y, x, y + 2, x + 2), float(i), "bright") for i, (y, x) in enumerate(corners, start=1)
     ]
-    assert draw_panels(inspected(defects=boxes), panel=PANEL, **RANGES).dtype == np.uint8
+    (crowded,), (highest,) = (
+        draw(inspected(defects=defects), "contours") for defects in (boxes, boxes[-MAXIMUM_BOXES:])
+    )
+    np.testing.assert_array_equal(crowded, highest)
+    assert not has(crowded[:40], BRIGHT_COLOUR)  # the last boxes are at the bottom
 
 
 @pytest.mark.parametrize(

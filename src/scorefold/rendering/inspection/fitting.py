@@ -1,5 +1,6 @@
 """From an image's grid to a panel's: images are averaged, scores keep their maxima, masks any pixel."""
 
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -51,11 +52,17 @@ def fit_mask(mask: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool
 
 
 def _block_maxima(array: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
-    for axis, (length, pixels) in enumerate(zip(array.shape, shape, strict=True)):
-        if length != pixels:
-            starts = np.arange(pixels) * length // pixels
-            array = np.maximum.reduceat(array, starts, axis=axis)
-    return array
+    rows = _row_maxima(array, shape[0])
+    return np.ascontiguousarray(_row_maxima(np.ascontiguousarray(rows.T), shape[1]).T)
+
+
+def _row_maxima(array: NDArray[Any], rows: int) -> NDArray[Any]:
+    """Return the maxima of as many blocks of rows, whose heights differ by at most one."""
+    if array.shape[0] == rows:
+        return array
+    bounds = np.arange(rows + 1) * array.shape[0] // rows
+    # Whole rows at once: several times faster than `np.maximum.reduceat`.
+    return np.stack([array[start:stop].max(axis=0) for start, stop in pairwise(bounds)])
 
 
 def _nearest(mask: NDArray[np.bool_], shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -240,10 +240,18 @@ class Panels:
         magnitude = self.inspected.magnitude
         return None if magnitude is None else fit_scores(magnitude, self._inner)
 
+    @cached_property
+    def _known(self) -> NDArray[np.bool_] | None:
+        truth = self.inspected.truth
+        return None if truth is None else fit_mask(truth, self._inner)
+
+    @cached_property
+    def _found(self) -> NDArray[np.bool_] | None:
+        mask = self.inspected.mask
+        return None if mask is None else fit_mask(mask, self._inner)
+
     def _truth(self) -> Picture:
-        if self.inspected.truth is None:
-            return self._nothing("not known")
-        return mask_panel(fit_mask(self.inspected.truth, self._inner))
+        return self._nothing("not known") if self._known is None else mask_panel(self._known)
 
     def _heat(self) -> Picture:
         if self._magnitude is None:
@@ -252,21 +260,20 @@ class Panels:
         return heat_picture(self._magnitude, limits, self._image, self.color_map)
 
     def _mask(self) -> Picture:
-        if self.inspected.mask is None or self._magnitude is None:
+        if self._found is None or self._magnitude is None:
             return self._nothing("no scores")
-        picture = mask_panel(fit_mask(self.inspected.mask, self._inner))
-        return hatched(picture, np.isneginf(self._magnitude))
+        return hatched(mask_panel(self._found), np.isneginf(self._magnitude))
 
     def _contours(self) -> Picture:
         picture = self._image.copy()
         width = max(1, self.panel // 256)
-        if self.inspected.truth is not None:
+        if self._known is not None:
             # Further out than what was found: where they agree, both are seen.
-            truth = _outlines(fit_mask(self.inspected.truth, self._inner), distance=2 * width)
+            truth = _outlines(self._known, distance=2 * width)
             cv2.drawContours(picture, truth, -1, CASING_COLOUR, width + 2)
             cv2.drawContours(picture, truth, -1, TRUTH_COLOUR, width)
-        if self.inspected.mask is not None:
-            found = _outlines(fit_mask(self.inspected.mask, self._inner), distance=width)
+        if self._found is not None:
+            found = _outlines(self._found, distance=width)
             cv2.drawContours(picture, found, -1, FOUND_COLOUR, width)
         worst = sorted(self.inspected.defects, key=lambda defect: (-defect.peak, defect.box))[:MAXIMUM_BOXES]
         scale = self._inner[0] / self.inspected.image.shape[0]
