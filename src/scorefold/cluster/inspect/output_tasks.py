@@ -63,7 +63,7 @@ from scorefold.rendering.inspection import (
 
 Array = NDArray[Any]
 
-SHEET_IMAGES = 24
+SHEET_IMAGES = 12
 """Images of a sheet."""
 
 REPORT_ROWS = 2000
@@ -163,7 +163,7 @@ def inspected_image(run: InspectRun, image_id: int) -> InspectedImage | None:
         known = run.truths[image_id]
         label = {GOOD: "good", BAD: "bad"}.get(known.label)
         try:
-            truth = true_mask(known, pose_of(scored, row), scores.shape) if known.mask else None
+            truth = true_mask(known, pose_of(scored, row), scores.shape)
         except (InputError, OSError):
             truth = None
     try:
