@@ -7,11 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.fft import next_fast_len
+from skimage.feature import peak_local_max
 
-from scorefold.analyzer import MaxScoreOverTranslations, MaxTranslationResult
+from scorefold.analyzer import (
+    AnalyzerProduct,
+    MaxScoreOverRotations,
+    MaxScoreOverTranslations,
+    MaxScoreResult,
+    MaxTranslationResult,
+)
 from scorefold.errors import InputError
 from scorefold.inspection.pose import Pose
-from scorefold.inspection.registration import Level, coefficient, reduced, reduced_mask, smoothed
+from scorefold.inspection.registration import Level, coefficient, inner, reduced, reduced_mask, smoothed
 from scorefold.rotations import matrix_to_angle, plane_rotations
 from scorefold.scoring.correlator import Correlator
 from scorefold.scoring.fft import provider
@@ -25,7 +32,10 @@ Array = NDArray[np.float32]
 Shape = tuple[int, ...]
 
 COARSE_SIZE = 20
-"""The shorter side of the template, in pixels, in the search of all positions and angles."""
+"""Geometric mean of the template's sides, in pixels, in the search of all positions and angles."""
+
+COARSE_WIDTH = 6
+"""Its shorter side is not made shorter than this."""
 
 COARSE_TURN = 1.5
 """How far, in pixels of that search, a step of the angle moves the corners of the template."""
@@ -34,7 +44,7 @@ CONTRAST_KEPT = 0.5
 """The template is reduced no further than to this part of its contrast."""
 
 CANDIDATES = 6
-"""Angles of the coarse search that are looked at closely."""
+"""Positions of the coarse search, and as many angles, that are looked at closely."""
 
 CLEAR_LEAD = 0.15
 """A candidate whose coefficient is so much lower than the best one's is not followed to the next size."""
@@ -43,9 +53,9 @@ CLEAR_LEAD = 0.15
 class Locator:
     """Finds one part in images: its position to a fraction of a pixel, its rotation to a fraction of a degree.
 
-    All positions and angles are searched at reduced size by fast local correlation. The best angles, which may
-    be those of a part that nearly looks the same upside down, are refined at rising size; the one that correlates
-    best at full size is the pose. The same image always gives the same pose.
+    All positions and angles are searched at reduced size by fast local correlation. The best positions, and the best
+    angles (a part may nearly look the same upside down), are refined at rising size; the one that correlates best
+    at full size is the pose. The same image always gives the same pose.
 
     Parameters
     ----------
@@ -109,7 +119,7 @@ class Locator:
                 raise InputError(f"{name} {value:g}: give a number above 0, at most 1.")
         self.min_score, self.min_overlap = float(min_score), float(min_overlap)
         factor = _coarse_factor(self.template, self.mask)
-        coarse_values, coarse_mask = reduced(self.template, factor), reduced_mask(self.mask, factor)
+        coarse_values, coarse_mask = reduced(self.template, factor), inner(reduced_mask(self.mask, factor))
         if angle_step is None:
             radius = max(math.hypot(*coarse_values.shape) / 2, 1.0)
             angle_step = min(math.degrees(COARSE_TURN / radius), 30.0)
@@ -161,7 +171,7 @@ class Locator:
         poses = self._candidates(filled)
         for level in self._levels:
             smaller = smoothed(reduced(filled, level.factor))
-            poses = [level.refine(smaller, pose) for pose in poses]
+            poses = [level.refine(smaller, pose, robustly=level.factor == 1) for pose in poses]
             poses = sorted(poses, key=lambda pose: -pose.score)[: max(2, len(poses) // 2)]
             poses = [pose for pose in poses if pose.score >= poses[0].score - CLEAR_LEAD]
         best = None
@@ -172,21 +182,25 @@ class Locator:
         return best
 
     def _candidates(self, image: Array) -> list[Pose]:
-        """Return the poses of the best angles that are local maxima over the angles."""
+        """Return the best positions of any angle, and the best angles of any position."""
         level = self._levels[0]
-        found = self._scan.search(reduced(image, level.factor))
-        scores = found.scores
-        around = np.pad(scores, 1, mode="wrap")
+        by_position, by_angle = self._scan.search(reduced(image, level.factor))
+        distance = max(min(level.shape) // 2, 1)
+        peaks = peak_local_max(  # type: ignore[no-untyped-call]
+            by_position.scores, distance, exclude_border=False, num_peaks=CANDIDATES
+        )
+        found = [(int(by_position.rotations[y, x]), int(y), int(x)) for y, x in peaks]
+        around = np.pad(by_angle.scores, 1, mode="wrap")
         if not self._turns:
             around[[0, -1]] = -np.inf
-        peaks = np.flatnonzero((scores >= around[:-2]) & (scores >= around[2:]))
-        peaks = peaks[np.argsort(-scores[peaks], kind="stable")][:CANDIDATES]
-        angles = matrix_to_angle(self.rotations[peaks])
-        centres = found.positions[peaks] + self._scan.half_voxels
-        return [
-            level.to_whole(Pose((y, x), angle))
-            for (y, x), angle in zip(centres.tolist(), angles.tolist(), strict=True)
-        ]
+        best = np.flatnonzero((by_angle.scores >= around[:-2]) & (by_angle.scores >= around[2:]))
+        best = best[np.argsort(-by_angle.scores[best], kind="stable")][:CANDIDATES]
+        found += [(int(index), *by_angle.positions[index].tolist()) for index in best]
+        poses = []
+        for index, y, x in dict.fromkeys(found):
+            centre = (y + self._scan.half_voxels[0], x + self._scan.half_voxels[1])
+            poses.append(level.to_whole(Pose(centre, float(matrix_to_angle(self.rotations[index])))))
+        return poses
 
 
 class _Scan:
@@ -199,10 +213,10 @@ class _Scan:
         self._provider = provider()
         self._spectra: tuple[Shape, Correlator, list[Any]] | None = None
         # A position names the pixel at, or half a pixel before, the template's centre.
-        self.half_voxels = np.array([(n - 1) % 2 / 2 for n in template.box])
+        self.half_voxels = tuple((n - 1) % 2 / 2 for n in template.box)
 
-    def search(self, image: Array) -> MaxTranslationResult:
-        """Return the best score and position of every rotation, the template's centre in the image."""
+    def search(self, image: Array) -> tuple[MaxScoreResult, MaxTranslationResult]:
+        """Return the best score of every position with its rotation, and of every rotation with its position."""
         correlator, spectra = self._prepared(image.shape)
         tile = Tile((0, 0), image.shape, image.shape)
         pixels = tile.read(
@@ -213,7 +227,10 @@ class _Scan:
             pad_edges=True,
         )
         target = self._score.prepare_tile(pixels, self._template, correlator)
-        analyzer = MaxScoreOverTranslations(image.shape, score_threshold=-np.inf, rotations=self._rotations)
+        analyzer = AnalyzerProduct(
+            MaxScoreOverRotations(image.shape, score_threshold=-np.inf, rotations=self._rotations),
+            MaxScoreOverTranslations(image.shape, score_threshold=-np.inf, rotations=self._rotations),
+        )
         state = analyzer.init_state()
         inside = tuple(slice(0, n) for n in image.shape)
         for rotation_id, spectrum in enumerate(spectra):
@@ -223,7 +240,8 @@ class _Scan:
             state = fold_terms(
                 analyzer, state, numerator[inside], weight, tile.everywhere, rotation, rotation_id
             )
-        return analyzer.result(state)
+        by_position, by_angle = analyzer.result(state)
+        return by_position, by_angle
 
     def _prepared(self, shape: Shape) -> tuple[Correlator, list[Any]]:
         if self._spectra is None or self._spectra[0] != shape:
@@ -241,10 +259,10 @@ class _Scan:
 
 def _coarse_factor(template: Array, mask: Array) -> int:
     """Return how far the template can be reduced: to `COARSE_SIZE`, and without losing its contrast."""
-    for factor in range(max(min(template.shape) // COARSE_SIZE, 1), 1, -1):
-        if _contrast(reduced(template, factor), reduced_mask(mask, factor)) >= CONTRAST_KEPT * _contrast(
-            template, mask
-        ):
+    largest = min(math.sqrt(template.size) / COARSE_SIZE, min(template.shape) / COARSE_WIDTH)
+    least = CONTRAST_KEPT * _contrast(template, mask)
+    for factor in range(int(largest), 1, -1):
+        if _contrast(reduced(template, factor), reduced_mask(mask, factor)) >= least:
             return factor
     return 1
 

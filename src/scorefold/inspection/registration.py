@@ -22,6 +22,12 @@ LARGEST_STEP = 2.0
 SMALLEST_STEP = 0.01
 """Steps of a refinement: their number, the largest, and the one after which it ends, in pixels of a level."""
 
+ROBUST_ROUNDS = 2
+"""How often the pixels that agree are told from those that do not."""
+
+LEAST_DIFFERENCE = 0.1
+"""A third of the difference that always counts as agreement, in standard deviations of the template."""
+
 
 def reduced(image: Array, factor: int) -> Array:
     """Return the means of blocks of factor × factor pixels; the last ones are continued by the border."""
@@ -65,7 +71,7 @@ class Level:
         self, template: Array, mask: Array, factor: int, angle_range: tuple[float, float] | None
     ) -> None:
         self.factor = factor
-        weights = _inner(reduced_mask(mask, factor)).astype(np.float64)
+        weights = inner(reduced_mask(mask, factor)).astype(np.float64)
         values = smoothed(reduced(template, factor)).astype(np.float64)
         self.shape = (weights.shape[0], weights.shape[1])
         self._angle_range = angle_range
@@ -95,7 +101,7 @@ class Level:
         centre = middle - pose.rotation @ self._from_centre
         return replace(pose, centre=(float(centre[0]), float(centre[1])))
 
-    def refine(self, image: Array, pose: Pose) -> Pose:
+    def refine(self, image: Array, pose: Pose, *, robustly: bool = False) -> Pose:
         """Climb to the nearest maximum of the correlation coefficient.
 
         Gauss-Newton steps on the difference of template and image, both with mean 0 and norm 1 under the mask,
@@ -107,16 +113,24 @@ class Level:
             The image at this reduction, `smoothed` and finite.
         pose : Pose
             Where to start, off by a few pixels of the level at most.
+        robustly : bool
+            Go on without the pixels that disagree with the template, so that a defect does not pull at the pose.
 
         Returns
         -------
         Pose
-            The best pose on the way, its score the coefficient at this level.
+            The best pose on the way, its score the coefficient at this level of the pixels that took part.
         """
-        current = self.to_level(pose)
-        best = replace(current, score=-1.0)
+        found = self._climb(image, self.to_level(pose), self._terms)
+        if robustly:
+            for _ in range(ROBUST_ROUNDS):
+                found = self._climb(image, found, self._agreeing(image, found))
+        return self.to_whole(found)
+
+    def _climb(self, image: Array, start: Pose, terms: NDArray[np.float64]) -> Pose:
+        current, best = start, replace(start, score=-1.0)
         for _ in range(MOST_STEPS):
-            score, step = self._step(image, current)
+            score, step = self._step(image, current, terms)
             if score > best.score:
                 best = replace(current, score=score)
             moved = self._moved(current, step)
@@ -125,11 +139,29 @@ class Level:
             current = moved
             if shift < SMALLEST_STEP:
                 break
-        return self.to_whole(best)
+        return best
 
-    def _step(self, image: Array, pose: Pose) -> tuple[float, NDArray[np.float64]]:
+    def _agreeing(self, image: Array, pose: Pose) -> NDArray[np.float64]:
+        """Return the terms with weight 0 where the image differs from the template by more than noise does."""
+        seen, valid = resample(image, pose, self.shape)
+        weights = self._terms[..., 0] * valid
+        f, norm = _standardised(seen.astype(np.float64), weights)
+        g, template_norm = _standardised(self._terms[..., 1], weights)
+        if norm == 0 or template_norm == 0:
+            return self._terms
+        differences = np.abs(f - g)
+        noise = 1.4826 * float(np.median(differences[weights > 0]))
+        # Without noise the interpolation at edges would be all that differs; edges are what tells the pose.
+        ordinary = max(noise, LEAST_DIFFERENCE / math.sqrt(float(weights.sum())))
+        terms = self._terms.copy()
+        terms[..., 0] *= differences <= 3 * ordinary
+        return terms
+
+    def _step(
+        self, image: Array, pose: Pose, terms: NDArray[np.float64]
+    ) -> tuple[float, NDArray[np.float64]]:
         """Return the coefficient at a pose, and how far (y, x, corner) the template seems to have moved."""
-        covariance = _covariance(_products(*resample(image, pose, self.shape), self._terms))
+        covariance = _covariance(_products(*resample(image, pose, self.shape), terms))
         f, g, slopes = 0, 1, slice(2, None)
         variance, template_variance = covariance[f, f], covariance[g, g]
         if variance <= 0 or template_variance <= 0:
@@ -159,13 +191,13 @@ class Level:
         return replace(pose, centre=(float(centre[0]), float(centre[1])), angle=float(angle))
 
 
-def _inner(weights: Array) -> Array:
-    """Return a mask without its rim, where smoothing mixes the part with what is around it, if enough is left."""
-    inner = np.asarray(
+def inner(weights: Array) -> Array:
+    """Return a mask without its rim, where pixels mix the part with what is around it, if enough is left."""
+    inside = np.asarray(
         cv2.erode(weights, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0),
         np.float32,
     )
-    return inner if inner.sum() > weights.sum() / 2 else weights
+    return inside if inside.sum() > weights.sum() / 2 else weights
 
 
 @compiled
