@@ -1,6 +1,6 @@
 """Statistics of streams of images: integer sums and maxima, the same bytes for any order of the images."""
 
-from scorefold.analyzer.statistics.bins import Bins
+from scorefold.analyzer.statistics.bins import BinnedAnalyzer, Bins
 from scorefold.analyzer.statistics.extremes import MinMax, RankedScores, ScoreRange, TopScores
 from scorefold.analyzer.statistics.feature_gaussian import FeatureGaussian, FeatureSums
 from scorefold.analyzer.statistics.histograms import (
@@ -13,7 +13,6 @@ from scorefold.analyzer.statistics.histograms import (
 )
 from scorefold.analyzer.statistics.order_keys import (
     key_values,
-    number_of_keys,
     order_keys,
     rounded_threshold,
 )
@@ -29,6 +28,7 @@ from scorefold.analyzer.statistics.stream import IMAGE_KEYWORDS
 
 __all__ = [
     "IMAGE_KEYWORDS",
+    "BinnedAnalyzer",
     "Bins",
     "DefectCounts",
     "DefectDensity",
@@ -49,7 +49,6 @@ __all__ = [
     "ScoreRange",
     "TopScores",
     "key_values",
-    "number_of_keys",
     "order_keys",
     "rounded_threshold",
 ]

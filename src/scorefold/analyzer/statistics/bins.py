@@ -1,27 +1,26 @@
-"""Counts of scores by order-preserving bins: state, mergeable form and cumulative counts of every histogram."""
+"""Counts of scores by order-preserving bins: mergeable form and cumulative counts of every histogram."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from operator import index
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from scorefold.analyzer.abstract import AbstractAnalyzer, present, warn_unknown
+from scorefold.analyzer.statistics.key_table import Counts, KeyTable, summed_by_key
 from scorefold.analyzer.statistics.order_keys import (
     as_scores,
-    bit_patterns,
     checked_score_dtype,
-    key_of_bits,
     key_values,
-    number_of_keys,
     order_keys,
     rounded_threshold,
 )
-from scorefold.compiled import compiled
 from scorefold.errors import InputError
 
-Counts = NDArray[np.int64]
+MOST_BINS = 1 << 18
+"""Default capacity: all 65 536 values of float16 fit, and histograms of float32 scores stay below 6 MiB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,31 +30,34 @@ class Bins:
     Parameters
     ----------
     dtype : dtype
-        Type of the scores, float16 or float32; see `order_keys` for the bins of each.
-    keys : ndarray of uint16 or uint32, shape (n,)
-        Keys of the bins, ascending.
+        Type of the scores, float16 or float32.
+    dropped_bits : int
+        Number of last bits of the scores' keys (`order_keys`) in which the scores of one bin may differ.
+    keys : ndarray of uint32, shape (n,)
+        Keys of the bins without these bits, ascending.
     counts : ndarray of int64, shape (channels, n)
-        What was counted; each bin holds something in one channel at least.
+        What was counted.
     """
 
     dtype: np.dtype[Any]
-    keys: NDArray[Any]
+    dropped_bits: int
+    keys: NDArray[np.uint32]
     counts: Counts
 
     @property
     def exact(self) -> bool:
         """Whether each bin holds scores of a single value, so that nothing was lost by counting."""
-        return self.dtype == np.float16
+        return self.dropped_bits == 0
 
     @property
     def lower(self) -> NDArray[Any]:
         """Smallest score that each bin may hold, ascending, shape (n,)."""
-        return key_values(self.keys, self.dtype)
+        return key_values(self.keys, self.dtype, dropped_bits=self.dropped_bits)
 
     @property
     def upper(self) -> NDArray[Any]:
         """Largest score that each bin may hold, ascending, shape (n,)."""
-        return key_values(self.keys, self.dtype, upper=True)
+        return key_values(self.keys, self.dtype, dropped_bits=self.dropped_bits, upper=True)
 
     @property
     def thresholds(self) -> NDArray[Any]:
@@ -63,13 +65,14 @@ class Bins:
 
         The scores *greater* than ``thresholds[j]`` are exactly those of the highest j bins. Each lies halfway
         between two bins; the first is the highest score, the last the number below the lowest. (No number is
-        below −∞: should that be the lowest score, the last threshold is −∞ too.)
+        below −∞: should the lowest bin reach so far, the last threshold is −∞ too, and cuts it.)
         """
         if not self.keys.size:
             return np.empty(0, self.dtype)
         lower, upper = self.lower, self.upper
         below, above = upper[:-1].astype(np.float64), lower[1:].astype(np.float64)
-        middle = below + (above - below) / 2
+        with np.errstate(invalid="ignore"):
+            middle = below + (above - below) / 2
         middle = np.where(np.isfinite(middle), middle, below)
         between = middle.astype(self.dtype)
         downwards = self.dtype.type(-np.inf)
@@ -80,11 +83,10 @@ class Bins:
     def above(self, threshold: float) -> Counts:
         """Return the counts of the scores greater than a threshold, shape (channels,).
 
-        The threshold is rounded to the type of the scores. float32 scores in the threshold's own bin, which differ
-        from it by less than 2⁻¹¹ of its size, do not count as greater; the thresholds of `thresholds`
-        cut no bin.
+        The threshold is rounded to the type of the scores. If bits were dropped, no score in the threshold's own bin
+        counts as greater; those of `thresholds` cut no bin.
         """
-        key = order_keys(rounded_threshold(threshold, self.dtype))
+        key = order_keys(rounded_threshold(threshold, self.dtype)) >> self.dropped_bits
         total: Counts = self.counts[:, np.searchsorted(self.keys, key, side="right") :].sum(axis=1)
         return total
 
@@ -97,33 +99,43 @@ class Bins:
 BinsType = TypeVar("BinsType", bound=Bins)
 
 
-class BinnedAnalyzer(AbstractAnalyzer[Counts, BinsType], Generic[BinsType]):
-    """Base of the histograms: a state has a count for every key, a result for those that occurred.
+class BinnedAnalyzer(AbstractAnalyzer[KeyTable, BinsType], Generic[BinsType]):
+    """Base of the histograms: integer counts by score, in a bounded number of bins.
 
-    Counts are integers, so that any order of folding and merging gives the same bytes.
+    Every score has a bin of its own until there would be more than `bins`. Then the keys of all scores
+    lose their last bit, as often as it takes: bins are as narrow as that number of them allows, wherever the
+    scores lie. How many bits are lost depends on the set of scores alone, and so do the counts: any order of
+    folding and merging gives the same bytes.
 
     Parameters
     ----------
     dtype : dtype
         Type of the scores. float32 also takes float64 scores, which it rounds; float16 takes nothing else, since
         scores are to be rounded before they are thresholded or measured, and once.
+    bins : int
+        Largest number of bins, 2 or more. With the default, float16 scores never lose anything, and if float32
+        scores do, there are more than 131 072 bins with a score.
     """
 
     result_type: ClassVar[type[Any]]
     channels: ClassVar[int]
 
-    def __init__(self, dtype: DTypeLike = np.float32) -> None:
+    def __init__(self, dtype: DTypeLike = np.float32, *, bins: int = MOST_BINS) -> None:
         self.dtype = checked_score_dtype(dtype)
+        # A float16 needs no more.
+        self.bins = min(index(bins), 1 << 8 * self.dtype.itemsize)
+        if self.bins < 2:
+            raise InputError(f"bins {bins}: give the largest number of bins, 2 or more")
 
-    def init_state(self) -> Counts:
-        """Return counts of nothing, shape (channels, number of keys)."""
-        return np.zeros((self.channels, number_of_keys(self.dtype)), np.int64)
+    def init_state(self) -> KeyTable:
+        """Return counts of nothing."""
+        return self._empty_table()
 
-    def result(self, state: Counts, **kwargs: Any) -> BinsType:
+    def result(self, state: KeyTable, **kwargs: Any) -> BinsType:
         """Return the bins that hold something."""
         warn_unknown(type(self).__name__, kwargs)
-        keys = np.flatnonzero(state.any(axis=0))
-        return self._bins(keys, state[:, keys])
+        keys, counts = state.sorted_items()
+        return self._bins(state.dropped_bits, keys, counts)
 
     def merge(self, results: Iterable[BinsType | None], **kwargs: Any) -> BinsType:
         """Return the sums of all results; see `AbstractAnalyzer.merge`."""
@@ -132,37 +144,46 @@ class BinnedAnalyzer(AbstractAnalyzer[Counts, BinsType], Generic[BinsType]):
         for part in parts:
             if part.dtype != self.dtype or len(part.counts) != self.channels:
                 raise InputError(
-                    f"merge: {part.dtype} bins with {len(part.counts)} channels do not fit {self.dtype}"
+                    f"merge: {part.dtype} bins with {len(part.counts)} channels do not fit {self.dtype} "
+                    f"with {self.channels}"
                 )
-        keys = np.concatenate([part.keys for part in parts])
-        counts = np.concatenate([part.counts for part in parts], axis=1)
-        order = np.argsort(keys, kind="stable")
-        united, starts = np.unique(keys[order], return_index=True)
-        summed = np.add.reduceat(counts[:, order], starts, axis=1) if len(starts) else counts
-        return self._bins(united, summed)
+        dropped_bits = max(part.dropped_bits for part in parts)
+        keys, counts = summed_by_key(
+            np.concatenate([part.keys >> (dropped_bits - part.dropped_bits) for part in parts]),
+            np.concatenate([part.counts.T for part in parts]),
+        )
+        while len(keys) > self.bins:
+            dropped_bits += 1
+            keys, counts = summed_by_key(keys >> 1, counts)
+        return self._bins(dropped_bits, keys, counts)
 
-    def resume(self, result: BinsType) -> Counts:
-        """Return the counts of all keys to go on from."""
-        state = self.init_state()
-        state[:, result.keys] = result.counts
+    def resume(self, result: BinsType) -> KeyTable:
+        """Return a table of the counts to go on from."""
+        state = self._empty_table(result.dropped_bits)
+        keys = result.keys.astype(np.uint64) << np.uint64(result.dropped_bits)
+        state.add(keys, np.ascontiguousarray(result.counts.T))
         return state
 
     def to_arrays(self, result: BinsType) -> dict[str, NDArray[Any]]:
-        """Return the keys (uint16 or uint32) and counts (int64) of the bins that hold something."""
-        return {"keys": result.keys, "counts": result.counts}
+        """Return dropped bits (int64), keys (uint32) and counts (int64)."""
+        dropped_bits = np.array([result.dropped_bits], np.int64)
+        return {"dropped_bits": dropped_bits, "keys": result.keys, "counts": result.counts}
 
     def from_arrays(self, arrays: Mapping[str, NDArray[Any]]) -> BinsType:
         """Return the result that `to_arrays` took apart."""
-        return self._bins(arrays["keys"], arrays["counts"])
+        return self._bins(int(arrays["dropped_bits"][0]), arrays["keys"], arrays["counts"].T)
 
     @property
     def shareable(self) -> bool:
         """False: two processes that add to one count at the same time would lose a score."""
         return False
 
-    def _bins(self, keys: NDArray[Any], counts: Counts) -> BinsType:
-        key_dtype = np.uint16 if self.dtype == np.float16 else np.uint32
-        bins: BinsType = self.result_type(self.dtype, keys.astype(key_dtype, copy=False), counts)
+    def _empty_table(self, dropped_bits: int = 0) -> KeyTable:
+        key_bits = 8 * self.dtype.itemsize
+        return KeyTable.empty(self.bins, self.channels, key_bits=key_bits, dropped_bits=dropped_bits)
+
+    def _bins(self, dropped_bits: int, keys: NDArray[Any], counts: Counts) -> BinsType:
+        bins: BinsType = self.result_type(self.dtype, dropped_bits, keys, np.ascontiguousarray(counts.T))
         return bins
 
     def _checked(self, scores: ArrayLike) -> NDArray[Any]:
@@ -174,28 +195,8 @@ class BinnedAnalyzer(AbstractAnalyzer[Counts, BinsType], Generic[BinsType]):
             )
         return as_scores(given, self.dtype)
 
-
-def tally(counts: Counts, scores: NDArray[Any], channels: ArrayLike = 0) -> None:
-    """Add one to the count of every score's channel and key, in place; NaN is passed over.
-
-    Parameters
-    ----------
-    counts : ndarray of int64, shape (channels, number of keys)
-        State of a histogram.
-    scores : ndarray
-        Scores in its type.
-    channels : array_like of integers
-        Row of `counts` for each score, or for all.
-    """
-    rows = np.broadcast_to(np.asarray(channels, np.uint8), scores.shape).ravel()
-    _tally(counts, rows, *bit_patterns(scores))
-
-
-@compiled
-def _tally(
-    counts: Counts, rows: NDArray[Any], bits: NDArray[Any], sign: int, infinite: int, dropped: int
-) -> None:
-    for index in range(bits.size):
-        key = key_of_bits(np.int64(bits[index]), sign, infinite, dropped)
-        if key >= 0:
-            counts[rows[index], key] += 1
+    @staticmethod
+    def _tally(state: KeyTable, scores: NDArray[Any], channels: ArrayLike) -> None:
+        """Count each score in its channel, or all in one."""
+        rows = np.broadcast_to(np.asarray(channels, np.uint8), scores.shape)
+        state.tally(scores, rows.ravel())

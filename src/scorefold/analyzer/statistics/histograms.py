@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from scorefold.analyzer.statistics.bins import BinnedAnalyzer, Bins, Counts, tally
-from scorefold.analyzer.statistics.order_keys import number_of_keys, order_keys
+from scorefold.analyzer.statistics.bins import BinnedAnalyzer, Bins
+from scorefold.analyzer.statistics.key_table import Counts, KeyTable
+from scorefold.analyzer.statistics.order_keys import order_keys
 from scorefold.analyzer.statistics.stream import checked_labels, warn_unless_of_image
 from scorefold.errors import InputError
 
@@ -28,9 +29,8 @@ class Histogram(Bins):
     def quantile(self, q: float) -> float:
         """Return the score that the fraction `q` of all scores does not exceed.
 
-        It is the smallest such score (`numpy.quantile` with ``method="inverted_cdf"``). For float32 it is the
-        upper edge of that score's bin, too high by less than 2⁻¹¹ of its size; either way at most the
-        fraction 1 − q of the scores is greater.
+        It is the smallest such score (`numpy.quantile` with ``method="inverted_cdf"``). If bits were dropped it is the
+        upper edge of that score's bin. Either way at most the fraction 1 − q of the scores is greater.
 
         Parameters
         ----------
@@ -55,8 +55,8 @@ class ScoreHistogram(BinnedAnalyzer[Histogram]):
 
     Parameters
     ----------
-    dtype : dtype
-        Type of the scores: float16, counted without loss, or float32.
+    dtype, bins
+        See `BinnedAnalyzer`.
 
     Examples
     --------
@@ -73,14 +73,14 @@ class ScoreHistogram(BinnedAnalyzer[Histogram]):
 
     def __call__(
         self,
-        state: Counts,
+        state: KeyTable,
         scores: NDArray[Any],
         rotation_matrix: NDArray[Any] | None = None,  # noqa: ARG002
         **kwargs: Any,
-    ) -> Counts:
+    ) -> KeyTable:
         """Count the scores of one map of any shape; NaN is passed over."""
         warn_unless_of_image(type(self).__name__, kwargs)
-        tally(state, self._checked(scores))
+        self._tally(state, self._checked(scores), 0)
         return state
 
 
@@ -102,7 +102,7 @@ class LabelledCounts(Bins):
     def normal_scores(self) -> Histogram:
         """Return the histogram of the scores that are labelled normal."""
         held = np.flatnonzero(self.negatives)
-        return Histogram(self.dtype, self.keys[held], self.counts[1:, held])
+        return Histogram(self.dtype, self.dropped_bits, self.keys[held], self.counts[1:, held])
 
 
 class LabelledHistogram(BinnedAnalyzer[LabelledCounts]):
@@ -110,8 +110,8 @@ class LabelledHistogram(BinnedAnalyzer[LabelledCounts]):
 
     Parameters
     ----------
-    dtype : dtype
-        Type of the scores: float16, counted without loss, or float32.
+    dtype, bins
+        See `BinnedAnalyzer`.
 
     Examples
     --------
@@ -128,18 +128,18 @@ class LabelledHistogram(BinnedAnalyzer[LabelledCounts]):
 
     def __call__(
         self,
-        state: Counts,
+        state: KeyTable,
         scores: NDArray[Any],
         rotation_matrix: NDArray[Any] | None = None,  # noqa: ARG002
         *,
         labels: ArrayLike | None = None,
         **kwargs: Any,
-    ) -> Counts:
+    ) -> KeyTable:
         """Count the scores of one map, or the score of one image.
 
         Parameters
         ----------
-        state : ndarray
+        state : KeyTable
             Counts to go on from.
         scores : ndarray of any shape
             Scores; NaN is passed over.
@@ -153,7 +153,7 @@ class LabelledHistogram(BinnedAnalyzer[LabelledCounts]):
         warn_unless_of_image(type(self).__name__, kwargs)
         given = self._checked(scores)
         anomalous = checked_labels(labels, given.shape)
-        tally(state, given, ~anomalous)
+        self._tally(state, given, ~anomalous)
         return state
 
 
@@ -190,8 +190,8 @@ class RegionHistogram(BinnedAnalyzer[RegionCounts]):
 
     Parameters
     ----------
-    dtype : dtype
-        Type of the scores: float16, counted without loss, or float32.
+    dtype, bins
+        See `BinnedAnalyzer`.
 
     Examples
     --------
@@ -211,18 +211,18 @@ class RegionHistogram(BinnedAnalyzer[RegionCounts]):
 
     def __call__(
         self,
-        state: Counts,
+        state: KeyTable,
         scores: NDArray[Any],
         rotation_matrix: NDArray[Any] | None = None,  # noqa: ARG002
         *,
         labels: ArrayLike | None = None,
         **kwargs: Any,
-    ) -> Counts:
+    ) -> KeyTable:
         """Fold the scores of one whole image and its truth mask.
 
         Parameters
         ----------
-        state : ndarray
+        state : KeyTable
             Counts to go on from.
         scores : ndarray of any shape
             Scores; NaN is passed over.
@@ -236,25 +236,26 @@ class RegionHistogram(BinnedAnalyzer[RegionCounts]):
         warn_unless_of_image(type(self).__name__, kwargs)
         given = self._checked(scores)
         anomalous = checked_labels(labels, given.shape)
-        tally(state, given[~anomalous], 1)
+        self._tally(state, given[~anomalous], 1)
         if anomalous.any():
             counted = anomalous & ~np.isnan(given)
             regions, _ = ndimage.label(anomalous, structure=np.ones((3,) * given.ndim))
-            self._spread(state[0], order_keys(given[counted]), regions[counted])
+            _spread(state, order_keys(given[counted]), regions[counted])
         return state
 
-    def _spread(self, weights: Counts, keys: NDArray[Any], regions: NDArray[Any]) -> None:
-        """Add the weights of regions, given the key and the region of each pixel, in place."""
-        size = number_of_keys(self.dtype)
-        pairs, pixels = np.unique(regions.astype(np.int64) * size + keys, return_counts=True)
-        region = pairs // size
-        area = np.bincount(region, pixels).astype(np.int64)[region]
-        # Numbers of pixels up to each pair within its region; the weights are differences of their rounded shares.
-        reached = np.cumsum(pixels)
-        first = np.r_[True, region[1:] != region[:-1]]
-        reached -= np.maximum.accumulate(np.where(first, reached - pixels, 0))
-        share = _share(reached, area)
-        np.add.at(weights, pairs % size, share - _share(reached - pixels, area))
+
+def _spread(state: KeyTable, keys: NDArray[Any], regions: NDArray[Any]) -> None:
+    """Add the weights of regions to their channel, given the key and the region of each pixel."""
+    pairs, pixels = np.unique(regions.astype(np.int64) << 32 | keys, return_counts=True)
+    region = pairs >> 32
+    area = np.bincount(region, pixels).astype(np.int64)[region]
+    # Numbers of pixels up to each pair within its region; the weights are differences of their rounded shares.
+    reached = np.cumsum(pixels)
+    first = np.r_[True, region[1:] != region[:-1]]
+    reached -= np.maximum.accumulate(np.where(first, reached - pixels, 0))
+    amounts = np.zeros((len(pairs), 2), np.int64)
+    amounts[:, 0] = _share(reached, area) - _share(reached - pixels, area)
+    state.add(pairs & 0xFFFF_FFFF, amounts)
 
 
 def _share(pixels: Counts, area: Counts) -> Counts:

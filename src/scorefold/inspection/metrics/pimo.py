@@ -17,7 +17,7 @@ class PimoBand:
     Parameters
     ----------
     thresholds : ndarray, shape (n,)
-        Descending, in the type of the scores; see `Bins.thresholds`.
+        Descending, in the type of the scores: for each rate in the band, the lowest that has it.
     weights : ndarray of float64, shape (n,)
         Share of the band, on a logarithmic axis, in which each threshold is the lowest that may be used; they sum to 1.
     limits : (float, float)
@@ -60,8 +60,10 @@ def pimo_band(normal: RegionCounts, limits: tuple[float, float] = (1e-5, 1e-4)) 
     rates = found / found[-1]
     first, last = np.searchsorted(rates, limits, side="right") - 1
     edges = np.concatenate([[lowest], rates[first + 1 : last + 1], [highest]])
-    weights = np.diff(np.log(edges)) / np.log(highest / lowest)
-    return PimoBand(normal.thresholds[first : last + 1], weights, (lowest, highest))
+    weights = np.log(edges[1:] / edges[:-1]) / np.log(highest / lowest)
+    # The lowest threshold that leaves out a bin is the largest score in it.
+    thresholds = np.append(normal.upper[::-1], normal.thresholds[-1:])
+    return PimoBand(thresholds[first : last + 1], weights, (lowest, highest))
 
 
 def aupimo(scores: ArrayLike, truth: ArrayLike, band: PimoBand) -> float:
@@ -83,8 +85,8 @@ def aupimo(scores: ArrayLike, truth: ArrayLike, band: PimoBand) -> float:
     Returns
     -------
     float
-        0 to 1. Exact for float16 scores up to rounding; for float32 scores thresholds lie between bins, and a step is
-        misplaced by no more normal pixels than share a bin with it.
+        0 to 1. Exact up to rounding if each bin of the normal scores holds a single value. Else thresholds lie between
+        bins, and the rate of each is exact: what is lost are the steps within a bin.
 
     Raises
     ------

@@ -139,9 +139,10 @@ def auroc(counts: LabelledCounts) -> float:
     Returns
     -------
     float
-        Exact for float16 scores up to the rounding of float64. For float32 scores it differs from the AUROC of the
-        scores by at most half the fraction of the pairs of an anomalous and a normal score that share a bin
-        (`error_bounds`), and in practice far less, since the pairs of a bin are ordered both ways.
+        Exact up to the rounding of float64 for float16 scores, and for float32 scores of at most 262 144 values.
+        Beyond that it differs from the AUROC of the scores by at most half the fraction of the pairs of an anomalous
+        and a normal score that share one of more than 131 072 bins (`error_bounds`), and in practice far less, since
+        the pairs of a bin are ordered both ways: below 1e-7 for two million scores.
 
     Examples
     --------
@@ -171,7 +172,7 @@ def average_precision(counts: LabelledCounts) -> float:
     Returns
     -------
     float
-        Exact for float16 scores up to rounding; else see `error_bounds`.
+        Exact where `auroc` is; else see `error_bounds`. Within 5e-5 for two million scores of which 1 % are anomalous.
     """
     true, false = _found(counts)
     return float((np.diff(true) * (true[1:] / (true[1:] + false[1:]))).sum() / true[-1])
@@ -188,8 +189,8 @@ def f1_max(counts: LabelledCounts) -> tuple[float, float]:
     Returns
     -------
     f1 : float
-        F1 = 2 TP / (2 TP + FP + FN). Exact for float16 scores; for float32 scores, for which it tries the thresholds
-        between bins alone, it is too small by at most `error_bounds`.
+        F1 = 2 TP / (2 TP + FP + FN). Exact where `auroc` is; else, as only thresholds between bins are tried, too small
+        by at most `error_bounds`.
     threshold : float
         In the type of the scores. The scores, or bins, greater than it have exactly this F1. It lies halfway between
         two bins; of several with one F1, it is the highest.
@@ -212,12 +213,12 @@ def confusion(counts: LabelledCounts, threshold: float) -> Confusion:
     counts : LabelledCounts
         Result of `LabelledHistogram`; either label may be missing.
     threshold : float
-        Rounded to the type of the scores; see `Bins.above` for float32 scores in the threshold's own bin.
+        Rounded to the type of the scores; see `Bins.above` for scores in the threshold's own bin.
 
     Returns
     -------
     Confusion
-        Exact for float16 scores, and at the thresholds of `f1_max` and of the curves.
+        Exact where `auroc` is, and everywhere at the thresholds of `f1_max` and of the curves.
     """
     found, missed = counts.above(threshold), counts.counts.sum(axis=1)
     missed = missed - found
@@ -236,7 +237,7 @@ def error_bounds(counts: LabelledCounts) -> ErrorBounds:
     - F1: the anomalous scores of a bin may all come first, which gives at most
       max 2 TP / (P + T − n); never less than was found.
 
-    Bins of float16 scores lose nothing; the bounds are 0.
+    Where each bin holds a single value nothing was lost; the bounds are 0.
     """
     true, false = _found(counts)
     if counts.exact:

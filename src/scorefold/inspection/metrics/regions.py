@@ -73,10 +73,8 @@ def aupro(counts: RegionCounts, limit: float = 0.3) -> float:
     Returns
     -------
     float
-        1 for maps whose scores on all regions exceed those elsewhere. Exact for float16 scores up to rounding (2⁻³⁶
-        for each region and bin). For float32 scores it differs from the area without bins by at most
-        Σ ΔFPR ΔPRO / (2 limit) over the bins up to the limit, as the curve within a bin may run along either side of
-        the rectangle that its ends span; see `aupro_error_bound`.
+        1 for maps whose scores on all regions exceed those elsewhere. Exact up to rounding (2⁻³⁶ for each region and
+        bin) for float16 scores, and for float32 scores of at most 262 144 values; else see `aupro_error_bound`.
 
     Raises
     ------
@@ -92,27 +90,39 @@ def aupro(counts: RegionCounts, limit: float = 0.3) -> float:
     >>> aupro(analyzer.result(analyzer(analyzer.init_state(), scores, labels=truth)))
     1.0
     """
-    rates, overlaps = _up_to(counts, limit)
+    curve = _curve_up_to(counts, limit)
+    rates, overlaps = curve.false_positive_rates, curve.overlaps
+    stop = int(np.searchsorted(rates, limit, side="right"))
+    if stop < len(rates):
+        share = (limit - rates[stop - 1]) / (rates[stop] - rates[stop - 1])
+        overlap = overlaps[stop - 1] + share * (overlaps[stop] - overlaps[stop - 1])
+        rates, overlaps = np.append(rates[:stop], limit), np.append(overlaps[:stop], overlap)
     return float(np.trapezoid(overlaps, rates) / limit)
 
 
 def aupro_error_bound(counts: RegionCounts, limit: float = 0.3) -> float:
-    """Return how far binning can have moved `aupro`: Σ ΔFPR ΔPRO / (2 limit), 0 for float16 scores."""
-    rates, overlaps = _up_to(counts, limit)
+    """Return how far binning can have moved `aupro`, whatever the order of the scores within each bin.
+
+    Within a bin the curve may run along either side of the rectangle that the bin's ends span. That is half the
+    rectangle away from the straight line, Σ ΔFPR ΔPRO / (2 limit) in all; of the bin that the limit cuts,
+    a share f of the width away by f (1 − f/2) of the rectangle at most.
+
+    Returns
+    -------
+    float
+        0 if each bin holds a single value.
+    """
+    curve = _curve_up_to(counts, limit)
     if counts.exact:
         return 0.0
-    return float((np.diff(rates) * np.diff(overlaps)).sum() / (2 * limit))
+    widths, heights = np.diff(curve.false_positive_rates), np.diff(curve.overlaps)
+    inside = np.clip(limit - curve.false_positive_rates[:-1], 0, widths)
+    shares = np.divide(inside, widths, out=np.zeros_like(widths), where=widths > 0)
+    return float((inside * heights * (1 - shares / 2)).sum() / limit)
 
 
-def _up_to(counts: RegionCounts, limit: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the curve up to a false-positive rate, where a point is interpolated."""
+def _curve_up_to(counts: RegionCounts, limit: float) -> ProCurve:
+    """Return the whole curve if the limit is a false-positive rate."""
     if not 0 < limit <= 1:
         raise InputError(f"limit {limit}: give a false-positive rate above 0, at most 1")
-    curve = pro_curve(counts)
-    rates, overlaps = curve.false_positive_rates, curve.overlaps
-    stop = int(np.searchsorted(rates, limit, side="right"))
-    if stop == len(rates):
-        return rates, overlaps
-    share = (limit - rates[stop - 1]) / (rates[stop] - rates[stop - 1])
-    overlap = overlaps[stop - 1] + share * (overlaps[stop] - overlaps[stop - 1])
-    return np.append(rates[:stop], limit), np.append(overlaps[:stop], overlap)
+    return pro_curve(counts)
