@@ -30,6 +30,8 @@ def encoded(suffix: str) -> bytes:
         Image.fromarray(np.stack([IMAGE] * 3, axis=-1)).save(buffer, "WEBP", lossless=True)
     elif suffix == ".npy":
         np.save(buffer, IMAGE)
+    elif suffix == ".npz":
+        np.savez_compressed(buffer, IMAGE)
     elif suffix == ".tif":
         tifffile.imwrite(buffer, IMAGE, photometric="minisblack")
     elif suffix == ".tiff":
@@ -39,7 +41,7 @@ def encoded(suffix: str) -> bytes:
     return buffer.getvalue()
 
 
-SUFFIXES = [".png", ".jpg", ".bmp", ".pgm", ".webp", ".npy", ".tif", ".tiff", ".btf", ".mrc"]
+SUFFIXES = [".png", ".jpg", ".bmp", ".pgm", ".webp", ".npy", ".npz", ".tif", ".tiff", ".btf", ".mrc"]
 
 
 @pytest.fixture(scope="module")

@@ -326,6 +326,73 @@ class TestNpy:
         assert message in reason(tmp_path / "a.npy")
 
 
+class TestNpz:
+    @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+    @pytest.mark.parametrize("order", ["C", "F"])
+    @pytest.mark.parametrize("dtype", ["bool", "uint8", ">u2", "float32"])
+    def test_values_are_kept(self, tmp_path, save, order, dtype):
+        expected = pixels((5, 9, 8)).astype(dtype)
+        save(tmp_path / "a.npz", np.asarray(expected, order=order))
+        target = only(tmp_path / "a.npz")
+        assert target.name == "a"
+        assert_array_equal(read_target(target), expected)
+        assert_array_equal(
+            read_region(target, (slice(1, 3), slice(2, 9), slice(0, 4))), expected[1:3, 2:9, :4]
+        )
+
+    @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+    def test_every_array_is_a_target(self, tmp_path, save):
+        first, second = pixels((9, 8)), pixels((3, 6, 7))
+        save(tmp_path / "a.npz", **{"one": first, "two/deep": second})
+        targets, unreadable = find_targets([tmp_path / "a.npz"], pages="batch")
+        assert [target.name for target in targets] == [
+            "a_one",
+            "a_two_deep_0",
+            "a_two_deep_1",
+            "a_two_deep_2",
+        ]
+        assert unreadable == []
+        for target, expected in zip(targets, [first, *second], strict=True):
+            assert_array_equal(read_target(target), expected)
+
+    def test_what_was_saved_beside_images_is_passed_over(self, tmp_path):
+        beside = {"score": np.float32(0.7), "label": np.array("bad"), "boxes": np.arange(4), "meta": {"a": 1}}
+        np.savez(tmp_path / "a.npz", map=pixels((9, 8)), **beside)
+        assert only(tmp_path / "a.npz").dataset == "map"
+
+    def test_consecutive_pages_of_a_compressed_array_are_decoded_once(self, tmp_path, monkeypatch):
+        np.savez_compressed(tmp_path / "a.npz", pixels((4, 9, 8)))
+        targets, _ = find_targets([tmp_path / "a.npz"], pages="batch")
+        decoded = []
+        read = np.lib.format.read_array
+        monkeypatch.setattr(np.lib.format, "read_array", lambda *a, **o: decoded.append(1) or read(*a, **o))
+        for target in targets:
+            read_target(target)
+        assert len(decoded) == 1
+
+    @pytest.mark.parametrize(
+        ("arrays", "message"),
+        [
+            ({}, "without arrays"),
+            ({"a": np.array([[None]])}, "object"),
+            ({"a": np.zeros(5)}, "1 axes"),
+            ({"a": np.zeros((2, 3, 4, 5))}, "4 axes"),
+            ({"a": np.zeros((0, 5))}, "no pixels"),
+        ],
+        ids=str,
+    )
+    def test_what_cannot_be_matched_is_refused(self, tmp_path, arrays, message):
+        np.savez(tmp_path / "a.npz", **arrays)
+        assert message in reason(tmp_path / "a.npz")
+
+    def test_an_array_that_is_gone_is_named(self, tmp_path):
+        np.savez(tmp_path / "a.npz", one=pixels((9, 8)))
+        target = only(tmp_path / "a.npz")
+        np.savez(tmp_path / "a.npz", two=pixels((9, 8)))
+        with pytest.raises(InputError, match='no longer holds an array "one"'):
+            read_target(target)
+
+
 class TestMrc:
     @staticmethod
     def write(path, data, *, volume=False, voxel=None, extended=0, axes=None):
@@ -492,7 +559,7 @@ def test_every_format_refuses_too_many_channels_in_the_same_words(tmp_path):
     tifffile.imwrite(tmp_path / "b.tif", colour, photometric="rgb")
     np.save(tmp_path / "c.npy", colour)
     for path in sorted(Path(tmp_path).iterdir()):
-        message = f'target "{path.name}": 3 channels; matching needs one. Pass --channel 0 or --gray.'
+        message = f'target "{path.name}": 3 channels; one is needed. Pass --channel 0 or --gray.'
         with pytest.raises(InputError) as caught:
             find_targets([path])
         assert str(caught.value) == message

@@ -29,6 +29,10 @@ def write_fortran_npy(path, volume):
     np.save(path, np.asfortranarray(volume))
 
 
+def write_npz(path, volume):
+    np.savez(path, volume)
+
+
 def write_mrc(path, volume):
     with mrcfile.new(path) as mrc:
         mrc.set_data(volume)
@@ -52,6 +56,7 @@ def write_tiled_tiff(path, volume):
     [
         ("a.npy", write_npy),
         ("b.npy", write_fortran_npy),
+        ("a.npz", write_npz),
         ("a.mrc", write_mrc),
         ("a.zarr", write_zarr),
         ("a.ome.tif", write_contiguous_tiff),

@@ -31,7 +31,7 @@ class TargetSource:
         Unique in a job; safe as a file name and as the name of a Zarr group.
     path : str
         Absolute path, or the URL of a Zarr store.
-    format : {"image", "tiff", "npy", "zarr", "mrc"}
+    format : {"image", "tiff", "npy", "npz", "zarr", "mrc"}
         How the file is read.
     shape : tuple of int
         (y, x) or (z, y, x), after page and channel are chosen.
@@ -44,7 +44,7 @@ class TargetSource:
     gray : bool
         Whether the channels are mixed into luma (ITU-R BT.601, float32; alpha is ignored).
     dataset : str or None
-        Path of the array within a Zarr group; number of the image series in a TIFF file that has several.
+        Path or name of the array within a Zarr group or .npz archive; number of the image series in a TIFF file.
     pixel_size : tuple of float or None
         Size of a pixel along each axis.
     pixel_unit : str or None
@@ -130,8 +130,8 @@ def find_targets(
 ) -> tuple[list[TargetSource], list[UnreadableTarget]]:
     """List the targets in files, folders and stores.
 
-    Supported are PNG, JPEG, BMP, PNM and WebP images; TIFF (plain, ImageJ, OME); .npy; MRC and CCP4; Zarr and
-    OME-Zarr. Headers are read and files cut short are found out; only BMP, PNM and WebP are decoded.
+    Supported are PNG, JPEG, BMP, PNM and WebP images; TIFF (plain, ImageJ, OME); .npy and .npz; MRC and CCP4; Zarr
+    and OME-Zarr. Headers are read and files cut short are found out; only BMP, PNM and WebP are decoded.
 
     Parameters
     ----------

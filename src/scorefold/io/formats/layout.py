@@ -67,7 +67,7 @@ class StoredArray:
         if 0 in self.shape:
             raise FormatError(f"holds no pixels (shape {self.shape})")
         if self.dtype.kind not in "biuf" or self.dtype.itemsize > 8:
-            raise FormatError(f"values are {self.dtype}; matching needs real numbers of at most 64 bits")
+            raise FormatError(f"values are {self.dtype}; real numbers of at most 64 bits are needed")
         if len(self._channel_axes()) > 1:
             raise FormatError(f"two channel axes (axes {self.axes!r}, shape {self.shape})")
 
@@ -173,7 +173,7 @@ def check_channel(label: str, channels: int, channel: int | None, *, gray: bool)
         raise InputError(f"{label}: {channels} channels have no luma. Pass --channel 0 to {channels - 1}.")
     if not gray:
         remedy = "--channel 0 or --gray" if colour else "--channel 0"
-        raise InputError(f"{label}: {channels} channels; matching needs one. Pass {remedy}.")
+        raise InputError(f"{label}: {channels} channels; one is needed. Pass {remedy}.")
 
 
 def result_dtype(stored: StoredArray, *, gray: bool) -> np.dtype[Any]:

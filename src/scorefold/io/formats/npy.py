@@ -21,10 +21,17 @@ def _map(path: str) -> NDArray[Any]:
     return data
 
 
-def _stored(data: NDArray[Any]) -> StoredArray:
-    if data.ndim not in (2, 3):
-        raise FormatError(f"{data.ndim} axes (shape {data.shape}); an image has 2 and a volume 3")
-    return StoredArray(shape=data.shape, axes=positional_axes(data.shape), dtype=data.dtype)
+def stored_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> StoredArray:
+    """Describe an array that has neither names of axes nor pixel sizes.
+
+    Raises
+    ------
+    FormatError
+        If it is neither an image nor a volume.
+    """
+    if len(shape) not in (2, 3):
+        raise FormatError(f"{len(shape)} axes (shape {shape}); an image has 2 and a volume 3")
+    return StoredArray(shape=shape, axes=positional_axes(shape), dtype=dtype)
 
 
 def probe(path: str | os.PathLike[str]) -> list[StoredArray]:
@@ -45,7 +52,8 @@ def probe(path: str | os.PathLike[str]) -> list[StoredArray]:
     FormatError, ValueError, OSError
         If the file is cut short, pickled, or of a type or shape that cannot be matched.
     """
-    return [_stored(_map(str(path)))]
+    data = _map(str(path))
+    return [stored_array(data.shape, data.dtype)]
 
 
 @contextmanager
@@ -67,4 +75,4 @@ def open_array(path: str, part: str | None) -> Iterator[tuple[StoredArray, Any]]
         The values.
     """
     data = _map(path)
-    yield _stored(data), data
+    yield stored_array(data.shape, data.dtype), data
