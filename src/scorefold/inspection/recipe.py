@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -263,7 +263,8 @@ class Gaussian(Method):
 
     def model(self, recipe: Recipe, arrays: Mapping[str, NDArray[Any]]) -> Model:
         """Return the model of the features' mean and covariance."""
-        return self._from(recipe, self.analyzer(recipe, (0, recipe.shape[0])).from_arrays(arrays))
+        sums = FeatureSums(**{field.name: arrays[field.name] for field in fields(FeatureSums)})
+        return self._from(recipe, sums)
 
     def without(
         self,
