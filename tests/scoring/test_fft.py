@@ -40,6 +40,17 @@ def test_inverse_of_product_is_the_circular_convolution(name, shape, dtype, tole
     np.testing.assert_allclose(found, expected, atol=tolerance)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_wanted_part_is_that_of_the_whole_bit_for_bit(name, shape, dtype):
+    transform = provider(name).transform(shape, dtype)
+    first, second = (transform.forward(a) for a in np.random.default_rng(2).normal(size=(2, *shape)))
+    whole = transform.inverse_of_product(first, second).copy()
+    wanted = tuple(n - 3 for n in shape)
+    part = transform.inverse_of_product(first, second, wanted)
+    np.testing.assert_array_equal(part, whole[tuple(slice(0, n) for n in wanted)])
+
+
 def test_a_spectrum_outlives_the_transforms_that_follow(name):
     transform = provider(name).transform((8, 8), "float32")
     spectrum = transform.forward(np.eye(8))

@@ -33,7 +33,6 @@ class Correlator:
         self.box = box
         self.dtype = np.dtype(dtype)
         self.valid_shape = tuple(f - b + 1 for f, b in zip(fft_shape, box, strict=True))
-        self._valid = tuple(slice(0, n) for n in self.valid_shape)
         self._transforms = {
             "working": provider.transform(fft_shape, dtype),
             "double": provider.transform(fft_shape, "float64"),
@@ -53,4 +52,4 @@ class Correlator:
 
         The array is a view that the next correlation of the same precision overwrites.
         """
-        return self._transforms[precision].inverse_of_product(target, template)[self._valid]
+        return self._transforms[precision].inverse_of_product(target, template, self.valid_shape)

@@ -10,6 +10,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
 from scorefold.errors import InputError
+from scorefold.scoring.interpolation import extended, turned
 from scorefold.scoring.masks import is_rotation_invariant
 
 NEGLIGIBLE_WEIGHT = 1e-4
@@ -99,7 +100,8 @@ class Template:
         )
         self.box = _search_box(self.mask, rotations, invariant=self.invariant)
         self.reach = _reach(self.mask, rotations, self.box, invariant=self.invariant)
-        self._coefficients = self._spline(self.values)
+        self._coefficients = extended(self._spline(self.values), mirror=True)
+        self._mask_values = extended(self.mask, mirror=False)
         self._fixed_mask = _centred(self.mask, self.box) if self.invariant else None
 
     def _spline(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -125,28 +127,17 @@ class Template:
 
     def rotated(self, rotation: NDArray[np.float64]) -> RotatedTemplate:
         """Return the template and mask turned by the active rotation matrix, in the search box."""
-        weights = self._fixed_mask
-        if weights is None:
-            weights = self._resample(self.mask, rotation, order=1, mode="grid-constant")
-            weights[weights < NEGLIGIBLE_WEIGHT * self.mask.max()] = 0.0
-        values = self._resample(self._coefficients, rotation, order=self.order, mode="mirror")
-        values[weights == 0] = 0.0
-        return RotatedTemplate(values, weights, _support(weights))
-
-    def _resample(
-        self, source: NDArray[np.float64], rotation: NDArray[np.float64], *, order: int, mode: str
-    ) -> NDArray[np.float64]:
-        centre = (np.array(source.shape) - 1) / 2
-        box_centre = (np.array(self.box) - 1) / 2
+        centre, box_centre = (np.array(self.mask.shape) - 1) / 2, (np.array(self.box) - 1) / 2
+        inverse, offset = rotation.T, centre - rotation.T @ box_centre
         if _is_identity(rotation):
             # Whole-voxel shifts: evaluate without rounding in the coordinates.
-            inverse, offset = np.ones(source.ndim), np.rint(centre - box_centre)
-        else:
-            inverse, offset = rotation.T, centre - rotation.T @ box_centre
-        result: NDArray[np.float64] = ndimage.affine_transform(
-            source, inverse, offset, self.box, order=order, mode=mode, prefilter=False
-        )
-        return result
+            inverse, offset = np.eye(len(rotation)), np.rint(centre - box_centre)
+        weights = self._fixed_mask
+        if weights is None:
+            weights = turned(self._mask_values, inverse, offset, 1, np.ones(self.box))
+            weights[weights < NEGLIGIBLE_WEIGHT * self.mask.max()] = 0.0
+        values = turned(self._coefficients, inverse, offset, self.order, weights)
+        return RotatedTemplate(values, weights, _support(weights))
 
 
 def _is_identity(rotation: NDArray[np.float64]) -> bool:
