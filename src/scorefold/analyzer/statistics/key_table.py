@@ -36,7 +36,7 @@ class KeyTable:
     multiplier : int
         What scatters the keys.
     used : int
-        Number of keys.
+        Number of keys, where that is bounded by less than the number of slots.
     dropped_bits : int
         How often all keys have lost their last bit.
     """
@@ -60,6 +60,9 @@ class KeyTable:
     def tally(self, scores: NDArray[Any], channels: NDArray[np.uint8]) -> None:
         """Add one to the count of every score's key in its channel; NaN is passed over."""
         bits, sign = bit_patterns(scores)
+        if self.multiplier == _DIRECT:
+            _tally_directly(self.slots, self.counts, bits, channels, sign)
+            return
         done = 0
         while done < bits.size:
             done, self.used = _tally(*self._buffers(), bits, channels, sign, done)
@@ -109,6 +112,18 @@ def _slot_of(slots: NDArray[Any], key: Any, multiplier: int) -> Any:
     while slots[slot] != key and slots[slot] != _FREE:
         slot = (slot + 1) & (slots.size - 1)
     return slot
+
+
+@compiled
+def _tally_directly(
+    slots: NDArray[Any], counts: Counts, bits: NDArray[Any], channels: NDArray[Any], sign: int
+) -> None:
+    """Count scores in a table with a slot for each key, which never fills up: no look-up, a fraction of the time."""
+    for index in range(bits.size):
+        key = key_of_bits(np.int64(bits[index]), sign)
+        if key >= 0:
+            slots[key] = key
+            counts[key, channels[index]] += 1
 
 
 @compiled
