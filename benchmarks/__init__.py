@@ -1,0 +1,1 @@
+"""Benchmarks: ours and the peers', alternating in one run, with medians, ratios and the conditions that differ."""
