@@ -6,7 +6,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from scorefold.cluster.inspect import output_tasks, score_tasks, train_tasks
+from scorefold.cluster.inspect import (
+    evaluate_tasks,
+    measure_tasks,
+    report_tasks,
+    score_tasks,
+    sheet_tasks,
+    train_tasks,
+)
 from scorefold.cluster.kinds import run_of
 from scorefold.cluster.match.pick_tasks import call_picks
 from scorefold.cluster.match.render_tasks import render_target, write_report
@@ -38,12 +45,12 @@ _TASKS: dict[str, dict[str, Callable[[Any, Node], str]]] = {
     "inspect": {
         "score_images": score_tasks.score_images,
         "merge_scores": score_tasks.merge_scores,
-        "evaluate": score_tasks.evaluate,
-        "merge_evaluations": score_tasks.merge_evaluations,
-        "set_threshold": score_tasks.set_threshold,
-        "measure": score_tasks.measure,
-        "render": output_tasks.render_sheet,
-        "report": output_tasks.write_report,
+        "evaluate": evaluate_tasks.evaluate,
+        "merge_evaluations": evaluate_tasks.merge_evaluations,
+        "set_threshold": measure_tasks.set_threshold,
+        "measure": measure_tasks.measure,
+        "render": sheet_tasks.render_sheet,
+        "report": report_tasks.write_report,
     },
 }
 """What does a piece of work, by kind of run and stage."""

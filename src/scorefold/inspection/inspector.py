@@ -112,7 +112,8 @@ class Inspector:
                 f"its shape is {image.shape}, the model's {tuple(self.recipe.shape)}. Train with images of one "
                 "size, or locate the part (--template)"
             )
-        pixels = np.ascontiguousarray(image, np.float32)
+        with np.errstate(over="ignore"):  # what is too large for single precision is not valid
+            pixels = np.ascontiguousarray(image, np.float32)
         valid = np.isfinite(pixels) if image.dtype.kind == "f" else np.ones(image.shape, bool)
         return self._fitted(Aligned(pixels, valid))
 

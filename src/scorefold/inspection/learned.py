@@ -1,6 +1,6 @@
 """A learned model as it is handed on: to inspections, and to the training of a larger model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +27,11 @@ class LearnedModel:
     arrays : mapping of str to ndarray
         What was learned, and the arrays that came with the job.
     good : mapping of str to ndarray
-        Scores of the good images, each by the model of the others, as `Calibration` takes them.
-    states : sequence of mappings
-        What was folded, by band.
+        Scores of the good images, each by the model of the others: histograms of pixels and images, and moments.
     image_count : int
         How many images it was learned from.
+    folded : callable
+        Returns what was folded of a band; all bands of a robust model of large images may not fit memory.
     """
 
     fingerprint: str
@@ -39,8 +39,13 @@ class LearnedModel:
     location: Location | None
     arrays: Arrays
     good: Arrays
-    states: Sequence[Arrays]
     image_count: int
+    folded: Callable[[int], Arrays]
+
+    @property
+    def states(self) -> Iterator[Arrays]:
+        """What was folded, by band."""
+        return (self.folded(band) for band in range(len(self.recipe.bands)))
 
     @property
     def inspector(self) -> Inspector:

@@ -83,7 +83,7 @@ class Recipe:
             raise InputError(f"registration tolerance {self.tolerance}: give whole pixels, 0 or more.")
         if not (np.isfinite(self.jitter) and self.jitter >= 0):
             raise InputError(f"jitter {self.jitter:g}: give a number of pixels, 0 or more.")
-        if self.cell < 2 or self.cell > min(self.shape):
+        if self.method == "gaussian" and not 2 <= self.cell <= min(self.shape):
             raise InputError(f"cell {self.cell}: give 2 pixels or more, and no more than the images have.")
         if self.kernel_size < 0:
             raise InputError(f"kernel size {self.kernel_size}: give a radius in pixels, 0 or more.")
@@ -117,6 +117,10 @@ class Method(ABC):
     """How a kind of model is learned: the fold over good images, and the model that follows from its result."""
 
     band_pixels: ClassVar[int] = 2**22
+    """Pixels that are learned together, so that a state fits memory."""
+
+    least_images: ClassVar[int] = 1
+    """Good images without which nothing can be compared."""
 
     @abstractmethod
     def analyzer(self, recipe: Recipe, band: Band) -> AbstractAnalyzer[Any, Any]:
@@ -150,6 +154,8 @@ class Method(ABC):
 class Standard(Method):
     """Mean and standard deviation per pixel."""
 
+    least_images = 2
+
     def analyzer(self, recipe: Recipe, band: Band) -> AbstractAnalyzer[Any, Any]:
         """Return the moments of a band."""
         return PixelMoments((band[1] - band[0], recipe.shape[1]))
@@ -159,7 +165,8 @@ class Standard(Method):
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Return the grid levels of a band."""
         rows = slice(*band)
-        return recipe.grid.integers(np.where(valid[rows], image[rows], recipe.grid.low)), valid[rows]
+        # The whole image is looked at: one that leaves the range anywhere is part of no band.
+        return recipe.grid.integers(np.where(valid, image, recipe.grid.low))[rows], valid[rows]
 
     def learn(self, recipe: Recipe, results: Sequence[Any]) -> Arrays:  # noqa: ARG002
         """Return the sums of all rows."""
@@ -193,6 +200,8 @@ class Standard(Method):
 
 class Single(Standard):
     """One good image; its edges may move a little."""
+
+    least_images = 1
 
     def model(self, recipe: Recipe, arrays: Mapping[str, NDArray[Any]]) -> Model:
         """Return the variation model of the mean, which is that image."""
@@ -241,6 +250,9 @@ class Robust(Method):
 
 class Gaussian(Method):
     """A normal distribution of features per cell."""
+
+    band_pixels = 2**62  # an image has few cells
+    least_images = 2
 
     def analyzer(self, recipe: Recipe, band: Band) -> AbstractAnalyzer[Any, Any]:  # noqa: ARG002
         """Return the sums of features of all cells."""

@@ -61,9 +61,7 @@ def write_table(path: str | Path, frame: pd.DataFrame, convention: str) -> None:
     """
     suffix = Path(path).suffix.lower()
     if suffix == ".csv":
-        comment = "".join(f"# {line}\n" for line in convention.splitlines())
-        text = frame.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n", na_rep="nan")
-        write_atomically(path, (comment + text).encode())
+        write_atomically(path, _csv_text(frame, convention).encode())
     elif suffix == ".parquet":
         table = pa.Table.from_pandas(frame, preserve_index=False)
         metadata = {**(table.schema.metadata or {}), CONVENTION_KEY: convention.encode()}
@@ -78,7 +76,7 @@ class TableWriter:
     """Writes a table that is larger than memory, part by part, as CSV and as Parquet.
 
     The files are those of `write_table`, but for Parquet's row groups of `ROW_GROUP` rows; how the rows were handed
-    over does not change them.
+    over does not change them. They are whole when the writer is left without an error.
 
     Parameters
     ----------
@@ -103,8 +101,8 @@ class TableWriter:
         self.paths = [stem.with_name(stem.name + suffix) for suffix in (".csv", ".parquet")]
         self._convention = convention
         self._waiting: list[pd.DataFrame] = []
+        self._rows = 0
         self._parquet: pq.ParquetWriter | None = None
-        self._started = False
 
     def __enter__(self) -> Self:
         return self
@@ -112,43 +110,50 @@ class TableWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self._write(pd.concat(self._waiting, ignore_index=True) if self._waiting else pd.DataFrame())
+        if error is None and self._waiting:
+            self._write(pd.concat(self._waiting, ignore_index=True))
         if self._parquet is not None:
             self._parquet.close()
 
     def append(self, frame: pd.DataFrame) -> None:
-        """Add rows; all frames must have the same columns of the same types."""
+        """Add rows, or with none of them the columns; all frames must have the same columns of the same types."""
         self._waiting.append(frame)
-        if sum(map(len, self._waiting)) >= self.ROW_GROUP:
-            rows = pd.concat(self._waiting, ignore_index=True)
-            while len(rows) >= self.ROW_GROUP:
-                self._write(rows[: self.ROW_GROUP])
-                rows = rows[self.ROW_GROUP :]
-            self._waiting = [rows.reset_index(drop=True)]
+        self._rows += len(frame)
+        if self._rows < self.ROW_GROUP:
+            return
+        rows = pd.concat(self._waiting, ignore_index=True)
+        whole = self._rows - self._rows % self.ROW_GROUP
+        for first in range(0, whole, self.ROW_GROUP):
+            self._write(rows[first : first + self.ROW_GROUP])
+        self._waiting = [rows[whole:]]
+        self._rows -= whole
 
     def _write(self, frame: pd.DataFrame) -> None:
         csv_path, parquet_path = self.paths
-        if not self._started:
-            comment = "".join(f"# {line}\n" for line in self._convention.splitlines())
-            csv_path.write_text(comment)
-        text = frame.to_csv(
-            index=False,
-            header=not self._started,
-            quoting=csv.QUOTE_NONNUMERIC,
-            lineterminator="\n",
-            na_rep="nan",
-        )
-        with csv_path.open("a") as file:
-            file.write(text)
         table = pa.Table.from_pandas(frame, preserve_index=False)
+        first = self._parquet is None
         if self._parquet is None:
             metadata = {**(table.schema.metadata or {}), CONVENTION_KEY: self._convention.encode()}
-            self._schema = table.schema.with_metadata(metadata)
-            self._parquet = pq.ParquetWriter(parquet_path, self._schema, compression="zstd")
-        self._started = True
+            self._parquet = pq.ParquetWriter(
+                parquet_path, table.schema.with_metadata(metadata), compression="zstd"
+            )
         if len(frame):
-            self._parquet.write_table(table.cast(self._schema), row_group_size=self.ROW_GROUP)
+            self._parquet.write_table(table.cast(self._parquet.schema), row_group_size=self.ROW_GROUP)
+        with csv_path.open("wb" if first else "ab") as file:
+            file.write(_csv_text(frame, self._convention if first else None).encode())
+
+
+def _csv_text(frame: pd.DataFrame, convention: str | None) -> str:
+    """Return rows as CSV, after convention and header if they are the first."""
+    comment = "" if convention is None else "".join(f"# {line}\n" for line in convention.splitlines())
+    rows: str = frame.to_csv(
+        index=False,
+        header=convention is not None,
+        quoting=csv.QUOTE_NONNUMERIC,
+        lineterminator="\n",
+        na_rep="nan",
+    )
+    return comment + rows
 
 
 def read_table(path: str | Path, dtypes: Mapping[str, str]) -> pd.DataFrame:

@@ -3,10 +3,9 @@
 import csv
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -57,10 +56,44 @@ def truth_to_bytes(truths: Sequence[Truth]) -> bytes:
     return sink.getvalue()
 
 
-def truth_from_bytes(data: bytes) -> list[Truth]:
-    """Read what `truth_to_bytes` wrote."""
-    columns: dict[str, list[Any]] = pq.read_table(pa.BufferReader(data)).to_pydict()
-    return [Truth(label, mask) for label, mask in zip(columns["label"], columns["mask"], strict=True)]
+class TruthTable:
+    """What is known of the images of a run, by their ids; a row is unpacked where it is asked for.
+
+    Parameters
+    ----------
+    data : bytes
+        What `truth_to_bytes` made.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        table = pq.read_table(pa.BufferReader(data))
+        self._labels, self._masks = table.column("label"), table.column("mask")
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+    def __getitem__(self, image_id: int) -> Truth:
+        return Truth(self._labels[image_id].as_py(), self._masks[image_id].as_py())
+
+    def __iter__(self) -> Iterator[Truth]:
+        return (self[image_id] for image_id in range(len(self)))
+
+
+def known_truth(
+    entries: Sequence[ImageEntry], masks: str | Path | None, labels: str | Path | None
+) -> list[Truth] | None:
+    """Return what masks or labels tell of images; None if there is neither.
+
+    Raises
+    ------
+    InputError
+        If both are given, or they cannot be used; see `truth_of_masks` and `truth_of_table`.
+    """
+    if masks is not None and labels is not None:
+        raise InputError("masks and labels: give one of them.")
+    if masks is not None:
+        return truth_of_masks(entries, masks)
+    return None if labels is None else truth_of_table(entries, labels)
 
 
 def truth_of_masks(entries: Sequence[ImageEntry], masks: str | Path) -> list[Truth]:

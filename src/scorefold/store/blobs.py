@@ -5,8 +5,11 @@ methods, on one event loop in a daemon thread of this process; no lock is held w
 """
 
 import asyncio
+import hashlib
 import os
+import shutil
 import threading
+import uuid
 from collections.abc import AsyncIterator, Coroutine
 from functools import cache
 from pathlib import Path
@@ -82,6 +85,24 @@ class Blobs:
         """Write `data` under `name`."""
         buffer = default_buffer_prototype().buffer.from_bytes(data)
         _wait(self._store.set(name, buffer))
+
+    def put_file(self, name: str, path: Path) -> str:
+        """Write the content of a file under `name`; return its SHA-256. On a local disk it may exceed memory."""
+        with path.open("rb") as file:
+            checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        if not isinstance(self._store, LocalStore):
+            self.put(name, path.read_bytes())
+            return checksum
+        target = self._store.root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # The ending by which Zarr's own unfinished files are known.
+        unfinished = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
+        try:
+            shutil.copyfile(path, unfinished)
+            unfinished.replace(target)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        return checksum
 
     def get(self, name: str) -> bytes | None:
         """Return the bytes under `name`, or None."""

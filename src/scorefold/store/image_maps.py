@@ -11,7 +11,7 @@ from zarr.errors import ContainsArrayError
 
 from scorefold.errors import DamagedPartialError
 from scorefold.store.commit import digest
-from scorefold.store.run_store import RunStore
+from scorefold.store.run_store import GROUP_FILE, RunStore
 
 Block = dict[str, Any]
 """What a record says of a block of images: array, first image, stop, digest."""
@@ -47,12 +47,21 @@ class ImageMaps:
             Type of a pixel.
         """
         floating = np.dtype(dtype).kind == "f"
+        chunks = (min(chunk_images, shape[0]), *shape[1:])
+        description = f"{self.path}/{GROUP_FILE}"
+        if self._run.blobs.get(description) is not None:
+            # Other tasks may have written maps: of an array that is damaged, only its description is made anew.
+            with suppress(Exception):  # damaged ones raise exceptions of many kinds
+                found = zarr.open_array(self._run.zarr_store, path=self.path, mode="r")
+                if (found.shape, found.chunks, found.dtype) == (shape, chunks, np.dtype(dtype)):
+                    return
+            self._run.blobs.delete(description)
         with suppress(ContainsArrayError):
             zarr.create_array(
                 self._run.zarr_store,
                 name=self.path,
                 shape=shape,
-                chunks=(min(chunk_images, shape[0]), *shape[1:]),
+                chunks=chunks,
                 dtype=dtype,
                 fill_value=np.nan if floating else 0,
                 filters=None,

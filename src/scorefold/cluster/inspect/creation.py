@@ -2,17 +2,17 @@
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from scorefold.cluster.inspect.image_run import IMAGES, PLAN
-from scorefold.cluster.inspect.inspect_run import PICTURES, TRUTH, InspectRun
+from scorefold.cluster.inspect.inspect_run import PICTURES, InspectRun, truth_path
 from scorefold.cluster.inspect.train_run import TrainRun
 from scorefold.cluster.versions import versions
 from scorefold.planning.images import ImageTable
-from scorefold.planning.inspect_job import MeasureOptions
+from scorefold.planning.inspect_job import InspectJob, MeasureOptions
 from scorefold.planning.prepare_inspect import PreparedInspect, PreparedTrain
+from scorefold.planning.truth import check_threshold
 from scorefold.store import RunStore
 
 
@@ -36,7 +36,7 @@ def create_training(location: str, prepared: PreparedTrain) -> TrainRun:
 
 def create_inspection(location: str, prepared: PreparedInspect) -> InspectRun:
     """Write an inspection and its plan into a new store; see `create_training`."""
-    blobs = {TRUTH: prepared.truth} if prepared.truth else {}
+    blobs = {truth_path(prepared.job.truth): prepared.truth} if prepared.truth else {}
     if prepared.pictures is not None:
         blobs[PICTURES] = ImageTable.to_bytes(prepared.pictures)
     return InspectRun(_create(location, "inspect", prepared, blobs))
@@ -76,17 +76,27 @@ def change_measure(run: InspectRun, measure: MeasureOptions) -> InspectRun:
         The run.
     measure : MeasureOptions
         The new options.
+
+    Raises
+    ------
+    InputError
+        If the threshold follows from labels or good images, and none are known; nothing is changed then.
     """
+    truths = None if run.truths is None else list(run.truths)
+    check_threshold(measure, truths, maps=run.job.source == "maps")
     return _change(run, replace(run.job, measure=measure))
 
 
 def change_truth(run: InspectRun, truth: bytes, digest: str) -> InspectRun:
     """Tell an inspection what is known of its images; it is evaluated, and its tables and pictures are due again."""
-    run.store.blobs.put(TRUTH, truth)
-    return _change(run, replace(run.job, truth=digest))
+    run.store.blobs.put(truth_path(digest), truth)
+    changed = _change(run, replace(run.job, truth=digest))
+    if run.job.truth not in ("", digest):
+        run.store.blobs.delete(truth_path(run.job.truth))
+    return changed
 
 
-def _change(run: InspectRun, job: Any) -> InspectRun:
+def _change(run: InspectRun, job: InspectJob) -> InspectRun:
     run.forget_outputs()
     run.store.update_attributes(job=job.to_json())
     return InspectRun(RunStore(run.store.location))

@@ -1,16 +1,19 @@
 """What runs over images have in common: job, plan, the table of images, and reading one."""
 
+import hashlib
 import json
 from abc import abstractmethod
+from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scorefold.analyzer import Coverage
-from scorefold.cluster.run import Run, RunReference
-from scorefold.errors import InputError, StoreError
+from scorefold.cluster.run import Run, RunReference, keys_with_failures, one_line
+from scorefold.errors import DamagedPartialError, InputError, StoreError
 from scorefold.io import read_target
 from scorefold.planning.image_plan import ImagePlan
 from scorefold.planning.images import ImageEntry, ImageTable
@@ -89,6 +92,11 @@ class ImageRun(Run):
         images = self.plan.images_of(leaf)
         return Coverage.of(self.region, images.start, images.stop)
 
+    @property
+    def whole(self) -> Coverage:
+        """Coverage of all images."""
+        return Coverage.of(self.region, 0, self.plan.image_count)
+
     def read_image(self, entry: ImageEntry) -> NDArray[Any]:
         """Return the pixels of an image.
 
@@ -109,6 +117,30 @@ class ImageRun(Run):
             raise InputError("the file changed after the run was planned")
         return np.asarray(read_target(entry.source))
 
+    def put(self, files: Mapping[str, bytes]) -> dict[str, str]:
+        """Write files into the run; return their SHA-256 by name, for the record."""
+        for name, data in files.items():
+            self.store.blobs.put(name, data)
+        return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+
+    def put_files(self, files: Mapping[str, Path]) -> dict[str, str]:
+        """Write files that were made elsewhere, and may be large, into the run; see `put`."""
+        return {name: self.store.blobs.put_file(name, path) for name, path in files.items()}
+
+    def failures_of(self, key: str) -> dict[str, str]:
+        """Return the images that failed in a piece of work, with the reasons; none if it is not done."""
+        try:
+            record = self.store.read_commit(key)
+        except DamagedPartialError:
+            return {}  # found and repaired by whoever needs it
+        return {} if record is None else dict(record.summary.get("failures", {}))
+
+    def keys_to_retry(self, prefixes: tuple[str, ...]) -> set[str]:
+        """Return the committed keys with one of the prefixes in which images failed that may be readable by now."""
+        for_good = self.unreadable().keys()
+        failed = keys_with_failures(self.store, prefixes)
+        return {key for key in failed if not self.failures_of(key).keys() <= for_good}
+
     def unreadable(self) -> dict[str, str]:
         """Return the images whose headers could not be read."""
         return {entry.name: entry.failure for entry in self.images if entry.failure}
@@ -116,5 +148,4 @@ class ImageRun(Run):
 
 def reason(error: BaseException, name: str) -> str:
     """Return an error of an image in one line, without the image's name."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text.removeprefix(f'target "{name}": ').removeprefix("image: ")
+    return one_line(error).removeprefix(f'target "{name}": ').removeprefix("image: ")

@@ -1,5 +1,6 @@
 """An inspection as a run: what is scored, evaluated, measured and drawn, and what depends on what."""
 
+import hashlib
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
@@ -11,7 +12,7 @@ from scorefold.analyzer.statistics import Histogram, LabelledHistogram, RegionHi
 from scorefold.cluster.inspect.image_run import ImageRun
 from scorefold.cluster.inspect.states import Analyzers, Results, unpack
 from scorefold.cluster.inspect.train_run import calibration_analyzers
-from scorefold.cluster.run import keys_with_failures, not_superseded, unfinished
+from scorefold.cluster.run import not_superseded, unfinished
 from scorefold.errors import StoreError
 from scorefold.inspection.inspector import Inspector
 from scorefold.inspection.polarity import magnitude
@@ -19,11 +20,16 @@ from scorefold.planning.image_plan import merged
 from scorefold.planning.images import ImageTable
 from scorefold.planning.inspect_job import InspectJob
 from scorefold.planning.node import Node, merge_count
-from scorefold.planning.truth import Truth, truth_from_bytes
+from scorefold.planning.truth import TruthTable
 from scorefold.store import RunStore
 
 PICTURES = "job/pictures.parquet"
-TRUTH = "job/truth.parquet"
+
+
+def truth_path(digest: str) -> str:
+    """Return where the run holds what is known of the images, by its SHA-256."""
+    return f"job/truth-{digest[:16]}.parquet"
+
 
 SHEETS = ("worst", "borderline", "good")
 """The sheets that are drawn: images with the highest scores, with scores next to the threshold, and others."""
@@ -77,10 +83,23 @@ class InspectRun(ImageRun):
         }
 
     @cached_property
-    def truths(self) -> list[Truth] | None:
-        """What is known of every image; None if nothing is known of any."""
-        data = self.store.blobs.get(TRUTH) if self.job.truth else None
-        return None if data is None else truth_from_bytes(data)
+    def truths(self) -> TruthTable | None:
+        """What is known of every image; None if nothing is known of any.
+
+        Raises
+        ------
+        StoreError
+            If it is missing or damaged.
+        """
+        if not self.job.truth:
+            return None
+        data = self.store.blobs.get(truth_path(self.job.truth))
+        if data is None or hashlib.sha256(data).hexdigest() != self.job.truth:
+            raise StoreError(
+                f'run "{self.store.location}": what is known of its images is missing or damaged. Give masks or '
+                "labels again: scorefold evaluate."
+            )
+        return TruthTable(data)
 
     @cached_property
     def pictures(self) -> ImageTable | None:
@@ -169,27 +188,28 @@ class InspectRun(ImageRun):
     def missing(self, committed: set[str], *, render: bool) -> Iterator[Node]:
         """Yield the work that is neither committed nor superseded; see `Run.missing`."""
         options = self.job.measure_digest
-        nodes, root = self._scores()
-        leaves = {node.key for node in nodes if node.stage == "score_images"}
-        rooted = committed | ({root} if self.threshold_key in committed else set())
+        report = f"{'report' if render else 'tables'}-{options}"
+        thresholded = self.threshold_key in committed
+        scores, root = self._scores()
+        leaves = tuple(node.key for node in scores if node.stage == "score_images")
         # The maps of every leaf are needed, whatever has become of its statistics.
-        yield from unfinished(nodes, [root, *sorted(leaves)], rooted)
+        yield from unfinished(scores, leaves if thresholded else (root, *leaves), committed)
         evaluation, evaluated = self._evaluation()
-        if evaluated:
-            rooted = committed | ({evaluated} if self.threshold_key in committed else set())
-            yield from unfinished(evaluation, [evaluated], rooted)
-        if self.threshold_key not in committed:
-            yield Node("set_threshold", self.threshold_key, (root, *((evaluated,) if evaluated else ())))
+        if not thresholded or report not in committed:
+            yield from unfinished(evaluation, [evaluated], committed)
+        known = (evaluated,) if evaluated else ()
+        if not thresholded:
+            yield Node("set_threshold", self.threshold_key, (root, *known))
         measures = self.plan.leaves(
             f"measure-{options}", after=(self.threshold_key,), each_after="score_images"
         )
         yield from (node for node in measures if node.key not in committed)
-        last = tuple(node.key for node in measures)
+        # What is read is an input, though something in between depends on it: it may have to be done again.
+        last = (*leaves, *known, self.threshold_key, *(node.key for node in measures))
         if render:
             sheets = [Node("render", self.sheet_key(sheet), last) for sheet in SHEETS]
             yield from (node for node in sheets if node.key not in committed)
-            last = tuple(node.key for node in sheets)
-        report = f"{'report' if render else 'tables'}-{options}"
+            last = (*last, *(node.key for node in sheets))
         if report not in committed:
             yield Node("report", report, last)
 
@@ -204,19 +224,20 @@ class InspectRun(ImageRun):
         return needed
 
     def failures(self) -> dict[str, str]:
-        """Return the images that could not be inspected; an image that does not show the part is none of them."""
+        """Return the images that could not be inspected, or evaluated; one that does not show the part is neither."""
         found = self.unreadable()
-        committed = self.store.committed()
         for leaf in range(self.plan.leaf_count):
-            if self.score_key(leaf) in committed:
-                record = self.store.read_commit(self.score_key(leaf))
-                found |= record.summary["failures"] if record is not None else {}
-        return found
+            found |= self.failures_of(self.score_key(leaf))
+        return {**self.evaluation_failures(), **found}
+
+    def evaluation_failures(self) -> dict[str, str]:
+        """Return the images whose masks could not be used, with the reasons."""
+        return self.failures_of(self.evaluation_root) if self.evaluation_root else {}
 
     def retry_failed(self) -> "InspectRun":
-        """Put the images up again that could not be read, in case they can be read by now."""
-        failed = keys_with_failures(self.store, ("score_images-",))
-        if failed:
+        """Put the images and masks up again that could not be read, in case they can be read by now."""
+        failed = self.keys_to_retry(("score_images-",))
+        if failed or self.evaluation_failures():
             merges = {key for key in self.store.committed() if key.startswith(("merge_", "evaluate-"))}
             self.store.forget(failed | merges)
             self.forget_outputs()
@@ -225,6 +246,7 @@ class InspectRun(ImageRun):
     def forget_outputs(self) -> None:
         """Remove everything that follows from the threshold, so that nothing of an old one is left."""
         self.store.forget(key for key in self.store.committed() if key.startswith(OUTPUTS))
-        for name in ("tables", "figures", "export"):
+        masks = [f"results/shape-{index}/masks" for index in range(len(self.plan.groups))]
+        for name in ("tables", "figures", "export", *masks):
             self.store.blobs.delete_below(name)
         self.store.blobs.delete("report.html")

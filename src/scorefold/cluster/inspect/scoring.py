@@ -21,8 +21,7 @@ def stored(scores: NDArray[Any], dtype: str) -> NDArray[Any]:
     largest = _LARGEST[dtype]
     if scores.dtype == dtype and np.abs(scores).max(initial=0) <= largest:
         return scores
-    with np.errstate(over="ignore"):
-        rounded: NDArray[Any] = np.clip(scores, -largest, largest).astype(dtype, copy=False)
+    rounded: NDArray[Any] = np.clip(scores, -largest, largest).astype(dtype, copy=False)
     return rounded
 
 
@@ -39,21 +38,27 @@ def opened(anomaly: NDArray[Any], kernel_size: int) -> NDArray[np.float32]:
         Scores, higher for what is more anomalous; NaN is not.
     kernel_size : int
         Radius of the disk; 0 leaves the map as it is.
+
+    Returns
+    -------
+    ndarray of float32, shape (H, W)
+        The opening; -inf where no disk without NaN reaches.
     """
-    values: NDArray[np.float32] = np.nan_to_num(anomaly, nan=-np.inf).astype(np.float32, copy=False)
+    values: NDArray[np.float32] = np.where(np.isnan(anomaly), np.float32(-np.inf), anomaly).astype(np.float32)
     if kernel_size == 0:
         return values
     kernel: NDArray[np.uint8] = disk(kernel_size)  # type: ignore[no-untyped-call]
-    return np.asarray(cv2.morphologyEx(values, cv2.MORPH_OPEN, kernel), np.float32)
+    # The image's border takes no part, as in `compute_mask`. OpenCV's own border value is finite, and -inf is not.
+    eroded = cv2.erode(values, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=math.inf)
+    return np.asarray(
+        cv2.dilate(eroded, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=-math.inf), np.float32
+    )
 
 
 def image_score(anomaly: NDArray[Any], kernel_size: int) -> Any:
-    """Return the score of an image in the type of its map: the highest threshold below which a defect is left.
+    """Return the score of an image in the type of its map: a defect is left at thresholds below it, and at no other.
 
-    NaN if no pixel of the map is valid.
+    NaN if no disk of valid pixels fits into the map, so that no threshold leaves a defect.
     """
-    if np.isnan(anomaly).all():
-        return anomaly.dtype.type(math.nan)
     highest = float(opened(anomaly, kernel_size).max())
-    # Where the opening leaves nothing, not even the lowest threshold does.
-    return anomaly.dtype.type(highest if math.isfinite(highest) else np.nanmin(anomaly))
+    return anomaly.dtype.type(highest if math.isfinite(highest) else math.nan)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from scorefold.analyzer import AbstractAnalyzer, Coverage
@@ -17,6 +18,19 @@ Arrays = dict[str, NDArray[Any]]
 def empty_states(analyzers: Analyzers) -> dict[str, Any]:
     """Return a fresh state of every analyzer."""
     return {name: analyzer.init_state() for name, analyzer in analyzers.items()}
+
+
+def fold(analyzers: Analyzers, states: dict[str, Any], name: str, scores: Any, **keywords: Any) -> None:
+    """Fold scores into the state of one analyzer."""
+    states[name] = analyzers[name](states[name], np.asarray(scores), _NO_ROTATION, **keywords)
+
+
+_NO_ROTATION: NDArray[np.float64] = np.eye(2)
+
+
+def results_of(analyzers: Analyzers, states: Mapping[str, Any]) -> Results:
+    """Return the results of all states."""
+    return {name: analyzer.result(states[name]) for name, analyzer in analyzers.items()}
 
 
 def pack(analyzers: Analyzers, results: Mapping[str, Any]) -> Arrays:
@@ -49,6 +63,20 @@ def read_results(store: RunStore, key: str, analyzers: Analyzers) -> tuple[Resul
     if record.coverage is None:
         raise DamagedPartialError(key, "its record has no coverage")
     return unpack(analyzers, arrays), record.coverage, dict(record.summary)
+
+
+def read_whole(store: RunStore, key: str, analyzers: Analyzers, whole: Coverage) -> Results:
+    """Return the verified results of a record that must cover all images.
+
+    Raises
+    ------
+    DamagedPartialError
+        If it cannot be trusted, or does not cover them.
+    """
+    results, coverage, _ = read_results(store, key, analyzers)
+    if coverage != whole:
+        raise DamagedPartialError(key, f"it covers {coverage}, not every image")
+    return results
 
 
 def merge_records(

@@ -1,15 +1,15 @@
 """Learning a model as a run: what is folded, merged and learned, and the model it leaves."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from scorefold.analyzer import ScoreMoments
 from scorefold.analyzer.statistics import ScoreHistogram
 from scorefold.cluster.inspect.image_run import ImageRun
-from scorefold.cluster.inspect.states import Analyzers, Arrays, Results, pack, read_results, unpack
-from scorefold.cluster.run import keys_with_failures, unfinished
-from scorefold.errors import DamagedPartialError, StoreError
+from scorefold.cluster.inspect.states import Analyzers, Arrays, Results, pack, read_whole, unpack
+from scorefold.cluster.run import not_superseded, unfinished
+from scorefold.errors import StoreError
 from scorefold.inspection.inspector import Inspector
 from scorefold.inspection.learned import LearnedModel
 from scorefold.inspection.recipe import METHODS, Recipe
@@ -21,13 +21,47 @@ from scorefold.store import RunStore
 LEARN = "learn-model"
 REPORT = "report-model"
 
+WITH_FAILURES = ("fold_images-", "merge_images", "calibrate-")
+"""Beginnings of the keys of work whose records list images that failed."""
+
+
+class Learned(NamedTuple):
+    """What a training learned.
+
+    Attributes
+    ----------
+    attempt : str
+        Of the record, by which it is told from what was learned before.
+    inspector : Inspector
+        What compares images with it.
+    failures : mapping of str to str
+        Images that are not part of it, with the reasons.
+    images : int
+        Number of images that are, those of added models included.
+    """
+
+    attempt: str
+    inspector: Inspector
+    failures: Mapping[str, str]
+    images: int
+
 
 class TrainRun(ImageRun):
-    """Learning a model from good images."""
+    """Learning a model from good images.
+
+    Parameters
+    ----------
+    store : RunStore
+        Where the run is stored.
+    """
 
     kind = "train"
     job_type = TrainJob
     job: TrainJob
+
+    def __init__(self, store: RunStore) -> None:
+        super().__init__(store)
+        self._learned: Learned | None = None
 
     @property
     def title(self) -> str:
@@ -59,14 +93,16 @@ class TrainRun(ImageRun):
         names = [name for name in self.job.arrays if not name.startswith("added")]
         return Inspector(self.recipe, {name: self.array(name) for name in names}, self.job.location)
 
-    @cached_property
-    def inspector(self) -> Inspector:
-        """What compares images with what was learned."""
-        return Inspector(self.recipe, {**self.aligner.arrays, **self.learned()}, self.job.location)
-
-    def learned(self) -> Arrays:
-        """Return what was learned, verified."""
-        return self.store.read_partial(LEARN)[0]
+    def learned(self) -> Learned:
+        """Return what was learned, verified; anew if it was learned again."""
+        record = self.store.read_commit(LEARN)
+        if self._learned is None or record is None or self._learned.attempt != record.attempt:
+            arrays, record = self.store.read_partial(LEARN)
+            inspector = Inspector(self.recipe, {**self.aligner.arrays, **arrays}, self.job.location)
+            self._learned = Learned(
+                record.attempt, inspector, record.summary["failures"], record.summary["images"]
+            )
+        return self._learned
 
     # What there is to do.
 
@@ -120,28 +156,33 @@ class TrainRun(ImageRun):
         if LEARN not in committed:
             yield Node("learn", LEARN, tuple(roots))
         nodes, root = self._calibrations()
-        if root:
-            yield from unfinished(nodes, [root], committed)
+        needed = [root] if root else []
+        if REPORT not in committed:  # which reads the scores of every leaf
+            needed += [node.key for node in nodes if node.stage == "calibrate"]
+        yield from unfinished(nodes, needed, committed)
         if REPORT not in committed:
-            yield Node("report", REPORT, (LEARN, *((root,) if root else ())))
+            yield Node("report", REPORT, (LEARN, *needed))
 
     def needed(self) -> set[str]:
-        """Return all committed keys: what was folded is what a later training adds to."""
-        return self.store.committed()
+        """Return the keys that are still needed: also what was folded, which a later training adds to."""
+        committed = self.store.committed()
+        needed = {key for key in committed if not key.startswith(("fold_images-", "merge_"))}
+        folds = (self._folds(band) for band in range(len(self.recipe.bands)))
+        for nodes, root in (*folds, self._calibrations()):
+            needed |= not_superseded(nodes, committed, committed) | ({root} & committed)
+        return needed
 
     def failures(self) -> dict[str, str]:
         """Return the good images that could not be used."""
         found = self.unreadable()
-        committed = self.store.committed()
-        for leaf in self.plan.leaves("calibrate"):
-            record = self.store.read_commit(leaf.key) if leaf.key in committed else None
-            if record is not None:
-                found |= record.summary["failures"]
+        for key in sorted(self.store.committed()):
+            if key.startswith(WITH_FAILURES):
+                found |= self.failures_of(key)
         return found
 
     def retry_failed(self) -> "TrainRun":
         """Learn again if images could not be read, in case they can be by now."""
-        if keys_with_failures(self.store, ("fold_images-", "calibrate-")):
+        if self.keys_to_retry(WITH_FAILURES):
             self.store.forget(self.store.committed())
             for name in ("tables", "figures"):
                 self.store.blobs.delete_below(name)
@@ -163,18 +204,15 @@ class TrainRun(ImageRun):
                 f'model "{self.store.location}": its training is not finished. Go on with: '
                 f"scorefold resume {self.store.location}"
             )
-        arrays, record = self.store.read_partial(LEARN)
+        learned = self.learned()
         return LearnedModel(
             fingerprint=self.store.fingerprint,
             recipe=self.recipe,
             location=self.job.location,
-            arrays={**self.aligner.arrays, **arrays},
+            arrays=learned.inspector.arrays,
             good=pack(self.calibration_analyzers, self.good_scores()),
-            states=[
-                self.fold_analyzers(band)["band"].to_arrays(self.folded(band))
-                for band in range(len(self.recipe.bands))
-            ],
-            image_count=int(record.summary["images"]),
+            image_count=learned.images,
+            folded=lambda band: self.fold_analyzers(band)["band"].to_arrays(self.folded(band)),
         )
 
     def folded(self, band: int) -> Any:
@@ -183,10 +221,7 @@ class TrainRun(ImageRun):
         parts = [analyzer.from_arrays(self._added(number, f"band{band}")) for number in self._models]
         root = self.band_root(band)
         if root:
-            results, coverage, _ = read_results(self.store, root, {"band": analyzer})
-            if coverage.count != self.job.image_count:
-                raise DamagedPartialError(root, f"it covers {coverage}, not every image")
-            parts.insert(0, results["band"])
+            parts.insert(0, read_whole(self.store, root, {"band": analyzer}, self.whole)["band"])
         return analyzer.merge(parts)
 
     def good_scores(self) -> Results:
@@ -195,7 +230,7 @@ class TrainRun(ImageRun):
         parts = [unpack(analyzers, self._added(number, "good")) for number in self._models]
         root = self.calibration_root
         if root:
-            parts.insert(0, read_results(self.store, root, analyzers)[0])
+            parts.insert(0, read_whole(self.store, root, analyzers, self.whole))
         return {name: analyzers[name].merge([part[name] for part in parts]) for name in analyzers}
 
     @property

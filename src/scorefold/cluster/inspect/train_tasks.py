@@ -1,8 +1,8 @@
 """The tasks of a training: fold good images, learn, score every good image by the model of the others, report."""
 
-import hashlib
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scorefold.cluster.inspect.image_run import reason
 from scorefold.cluster.inspect.scoring import image_score, stored
-from scorefold.cluster.inspect.states import empty_states, merge_records, pack
+from scorefold.cluster.inspect.states import empty_states, fold, merge_records, pack, results_of
 from scorefold.cluster.inspect.train_run import TrainRun
 from scorefold.errors import InputError
 from scorefold.inspection.inspector import Aligned, Inspector
@@ -47,23 +47,23 @@ def fold_images(run: TrainRun, node: Node) -> str:
     """Fold a band of rows of a batch of good images and commit the partial; note images that cannot be used."""
     started = time.monotonic()
     analyzers = run.fold_analyzers(node.target)
-    state = analyzers["band"].init_state()
+    states = empty_states(analyzers)
     failures: dict[str, str] = {}
     method, recipe = METHODS[run.recipe.method], run.recipe
+    band = recipe.bands[node.target]
     images = run.plan.images_of(node.batch)
+    aligner = run.aligner
     for entry in run.images.rows(images.start, images.stop):
         try:
-            aligned = aligned_image(run, run.aligner, entry)
-            levels, valid = method.observation(
-                recipe, aligned.pixels, aligned.valid, recipe.bands[node.target]
-            )
-        except (InputError, OSError) as error:
+            aligned = aligned_image(run, aligner, entry)
+            levels, valid = method.observation(recipe, aligned.pixels, aligned.valid, band)
+        except Exception as error:  # noqa: BLE001 - damaged images raise exceptions of many kinds
             failures[entry.name] = reason(error, entry.name)
             continue
-        state = analyzers["band"](state, levels, None, valid=valid)  # type: ignore[arg-type]
+        fold(analyzers, states, "band", levels, valid=valid)
     run.store.commit(
         node.key,
-        arrays=pack(analyzers, {"band": analyzers["band"].result(state)}),
+        arrays=pack(analyzers, results_of(analyzers, states)),
         coverage=run.covered(node.batch),
         summary={"failures": failures, "seconds": round(time.monotonic() - started, 3)},
     )
@@ -71,59 +71,63 @@ def fold_images(run: TrainRun, node: Node) -> str:
 
 
 def merge_images(run: TrainRun, node: Node) -> str:
-    """Merge what was folded of a band."""
+    """Merge what was folded of a band; the parts, which may be large, are not kept."""
     merge_records(run.store, node.key, node.inputs, run.fold_analyzers(node.target), run.region)
+    run.store.forget(node.inputs)
     return node.key
 
 
 def learn(run: TrainRun, node: Node) -> str:
     """Commit the arrays of the model."""
-    results = [run.folded(band) for band in range(len(run.recipe.bands))]
-    arrays = METHODS[run.recipe.method].learn(run.recipe, results)
-    failed = set()
+    method = METHODS[run.recipe.method]
+    failures: dict[str, str] = {}
     for key in node.inputs:
-        record = run.store.read_commit(key)
-        failed |= set(record.summary["failures"] if record is not None else ())
+        failures |= run.failures_of(key)
     added = sum(int(run.array(f"added{number}/images")[0]) for number in range(len(run.job.added)))
-    images = run.job.image_count - len(failed) + added
-    if not images:
-        raise InputError("no good image could be used; see the reasons above")
-    run.store.commit(node.key, arrays=arrays, summary={"images": images})
+    images = run.job.image_count - len(failures) + added
+    if images < method.least_images:
+        first = next((f' "{name}": {text}.' for name, text in failures.items()), "")
+        raise InputError(
+            f"method {run.recipe.method}: of {run.job.image_count} good images {images} could be used, and it needs "
+            f"{method.least_images}.{first}"
+        )
+    results = [run.folded(band) for band in range(len(run.recipe.bands))]
+    arrays = method.learn(run.recipe, results)
+    run.store.commit(node.key, arrays=arrays, summary={"images": images, "failures": failures})
     return node.key
 
 
 def calibrate(run: TrainRun, node: Node) -> str:
     """Score the good images of a batch, each by the model of the others, and commit the scores."""
     started = time.monotonic()
+    learned = run.learned()
+    inspector = learned.inspector
     analyzers = run.calibration_analyzers
     states = empty_states(analyzers)
     failures: dict[str, str] = {}
     images = run.plan.images_of(node.batch)
-    scores = np.full(len(images), np.nan, np.float32)
+    scores = np.full(len(images), np.nan, np.float16)
     for row, entry in enumerate(run.images.rows(images.start, images.stop)):
+        if entry.name in learned.failures:  # what is not part of the model cannot be taken out of it
+            failures[entry.name] = learned.failures[entry.name]
+            continue
         try:
-            aligned = aligned_image(run, run.inspector, entry)
-        except (InputError, OSError) as error:
+            signed = inspector.compare_without(aligned_image(run, inspector, entry))
+        except Exception as error:  # noqa: BLE001 - damaged images raise exceptions of many kinds
             failures[entry.name] = reason(error, entry.name)
             continue
-        anomaly = magnitude(stored(run.inspector.compare_without(aligned), "float16"), run.recipe.polarity)
-        score = image_score(anomaly, run.recipe.kernel_size)
-        scores[row] = score
-        states["pixels"] = analyzers["pixels"](states["pixels"], anomaly, _NO_ROTATION)
-        one = np.array([score])
-        states["images"] = analyzers["images"](states["images"], one[np.isfinite(one)], _NO_ROTATION)
-        states["moments"] = analyzers["moments"](states["moments"], one.astype(np.float64), _NO_ROTATION)
-    results = {name: analyzer.result(states[name]) for name, analyzer in analyzers.items()}
+        anomaly = magnitude(stored(signed, "float16"), run.recipe.polarity)
+        scores[row] = image_score(anomaly, run.recipe.kernel_size)
+        fold(analyzers, states, "pixels", anomaly)
+        fold(analyzers, states, "moments", scores[row : row + 1].astype(np.float64))
+    fold(analyzers, states, "images", scores)
     run.store.commit(
         node.key,
-        arrays={**pack(analyzers, results), "scores": scores},
+        arrays={**pack(analyzers, results_of(analyzers, states)), "scores": scores},
         coverage=run.covered(node.batch),
         summary={"failures": failures, "seconds": round(time.monotonic() - started, 3)},
     )
     return node.key
-
-
-_NO_ROTATION: NDArray[Any] = np.eye(2)
 
 
 def merge_calibrations(run: TrainRun, node: Node) -> str:
@@ -145,34 +149,34 @@ def write_report(run: TrainRun, node: Node) -> str:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with TableWriter(folder / "images", IMAGES_CONVENTION) as table:
+            table.append(_image_rows([], np.empty(0), {}))
             for leaf in run.plan.leaves("calibrate"):
                 arrays, record = run.store.read_partial(leaf.key)
                 ids = run.plan.images_of(leaf.batch)
                 entries = run.images.rows(ids.start, ids.stop)
-                failures = record.summary["failures"]
-                table.append(
-                    pd.DataFrame(
-                        {
-                            "name": [entry.name for entry in entries],
-                            "path": [readable_path(entry.source.path) for entry in entries],
-                            "score": arrays["scores"].astype(np.float64),
-                            "failure": [failures.get(entry.name, "") for entry in entries],
-                        }
-                    )
-                )
-        files = {f"tables/{path.name}": path.read_bytes() for path in sorted(folder.iterdir())}
-    files |= {f"figures/{name}.png": encode_png(picture) for name, picture in _pictures(run).items()}
-    for name, data in files.items():
-        run.store.blobs.put(name, data)
-    run.store.commit(
-        node.key, summary={"files": {n: hashlib.sha256(data).hexdigest() for n, data in files.items()}}
-    )
+                table.append(_image_rows(entries, arrays["scores"], record.summary["failures"]))
+        files = run.put_files({f"tables/{path.name}": path for path in table.paths})
+    files |= run.put({f"figures/{name}.png": encode_png(picture) for name, picture in _pictures(run).items()})
+    run.store.commit(node.key, summary={"files": files})
     return node.key
+
+
+def _image_rows(
+    entries: Sequence[ImageEntry], scores: NDArray[Any], failures: Mapping[str, str]
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "name": pd.array([entry.name for entry in entries], dtype="str"),
+            "path": pd.array([readable_path(entry.source.path) for entry in entries], dtype="str"),
+            "score": scores.astype(np.float64),
+            "failure": pd.array([failures.get(entry.name, "") for entry in entries], dtype="str"),
+        }
+    )
 
 
 def _pictures(run: TrainRun) -> dict[str, Picture]:
     """Return pictures of the model: what a good image looks like, and how much it may vary."""
-    model = run.inspector.model
+    model = run.learned().inspector.model
     if not isinstance(model, VariationModel):
         return {}
     tolerance = np.maximum(np.float32(model.absolute), np.float32(model.factor) * model.spread)
