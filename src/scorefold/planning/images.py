@@ -121,6 +121,53 @@ def _folder(path: str, shared: str) -> str:
     return "" if relative == "." else Path(relative).as_posix()
 
 
+def pictures_of(maps: Sequence[ImageEntry], images: Sequence[ImageEntry]) -> list[ImageEntry]:
+    """Return the image of every map: that of the same name, page and folder, or the only one of that name and page.
+
+    The name of a map is that of its file or, in a file of many, its own.
+
+    Parameters
+    ----------
+    maps, images : sequence of ImageEntry
+        What is matched.
+
+    Returns
+    -------
+    list of ImageEntry
+        One a map; entries with a failure stand for none.
+
+    Raises
+    ------
+    InputError
+        If no map has an image.
+    """
+    known: dict[tuple[Any, ...], list[ImageEntry]] = {}
+    for image in images:
+        for key in _names(image)[:2]:
+            known.setdefault((image.folder, *key), []).append(image)
+            known.setdefault(key, []).append(image)
+    found = []
+    for entry in maps:
+        names = _names(entry)
+        alike = [known.get(key, []) for name in names for key in ((entry.folder, *name), name)]
+        nothing = ImageEntry(
+            TargetSource(entry.name, "", "", (0, 0), "uint8"), failure="no image of this name"
+        )
+        found.append(next((images[0] for images in alike if len(images) == 1), nothing))
+    if all(image.failure for image in found):
+        raise InputError(
+            f'images: none is named like a map ("{maps[0].name}", …). Name images as their maps, or leave them out.'
+        )
+    return found
+
+
+def _names(entry: ImageEntry) -> list[tuple[str, str, int]]:
+    """Return what an image may be called, most telling first: file, array in the file, page."""
+    stem, part = Path(entry.source.path).stem, entry.source.dataset or ""
+    page = -1 if entry.source.page is None else entry.source.page
+    return list(dict.fromkeys([(stem, part, page), (stem, "", page), (Path(part).stem, "", page)]))
+
+
 class ImageTable:
     """The images of a run, in the order of their ids; rows are read where they are asked for.
 

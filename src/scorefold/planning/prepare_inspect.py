@@ -1,10 +1,10 @@
 """From a request to a job and its plan: models that are learned, and inspections."""
 
 import hashlib
-import math
-import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,32 +17,35 @@ from scorefold.inspection.inspector import Inspector, Location
 from scorefold.inspection.learned import LearnedModel
 from scorefold.inspection.recipe import METHODS, Recipe
 from scorefold.io import read_array, read_target
-from scorefold.io.targets import TargetSource
-from scorefold.planning.image_plan import ImageGroup, ImagePlan
-from scorefold.planning.images import ImageEntry, images_digest, list_images
+from scorefold.io.targets import TargetSource, describe
+from scorefold.planning.image_costs import plan_images, try_images, try_inspecting, try_learning, try_map
+from scorefold.planning.image_plan import ImagePlan
+from scorefold.planning.images import ImageEntry, images_digest, list_images, pictures_of
 from scorefold.planning.inspect_job import InspectJob, TrainJob
 from scorefold.planning.inspect_request import InspectRequest, TrainRequest
-from scorefold.planning.memory import BASE_BYTES
-from scorefold.planning.truth import Truth, truth_of_masks, truth_of_table, truth_to_bytes
+from scorefold.planning.truth import check_threshold, known_truth, truth_to_bytes
 from scorefold.scoring.masks import MASK_SHAPES, check_mask, template_mask
 from scorefold.store.commit import digest
 
 Array = NDArray[Any]
 
-LEAF_SECONDS = 15.0
-"""How long a leaf is meant to last."""
-
-LEAVES_PER_WORKER = 4
-"""So many at least, if there are images enough, so that workers finish together."""
-
-CHUNK_BYTES = 4 * 2**20
-"""Maps that are stored together have about this size."""
-
-PIXEL_BYTES = 24
-"""Bytes that one pixel of an image needs while it is decoded, located and aligned."""
-
-MAP_PIXEL_BYTES = 96
-"""Bytes that one pixel of a model needs: the model, an aligned image, its map, and what is computed from it."""
+GIVEN_BY_MODEL = (
+    "template",
+    "mask",
+    "angle_range",
+    "angle_step",
+    "min_score",
+    "absolute",
+    "factor",
+    "tolerance",
+    "polarity",
+    "jitter",
+    "cell",
+    "gain_offset",
+    "kernel_size",
+    "value_range",
+)
+"""Options that a model which is added has decided."""
 
 
 @dataclass(frozen=True)
@@ -107,25 +110,34 @@ def prepare_train(request: TrainRequest) -> PreparedTrain:
     entries = (
         list_images(request.images, channel=request.channel, gray=request.gray) if request.images else []
     )
-    readable = [entry for entry in entries if not entry.failure]
-    if entries and not readable:
-        raise InputError(f'image "{entries[0].name}": {entries[0].failure}')
+    readable = _readable(entries)
     if request.add:
         recipe, location, arrays = _like_added(request)
     else:
-        recipe, location, arrays = _new_model(request, readable[0])
-    if recipe.method == "single" and (len(readable) != 1 or request.add):
-        raise InputError(f"method single: it learns from one image, {len(readable)} were given.")
-    if recipe.method in ("standard", "gaussian") and not request.add and len(readable) < 2:
-        raise InputError(
-            f"method {recipe.method}: it needs two good images or more. For one, use --method single."
-        )
+        recipe, location, arrays = _new_model(request, readable)
+    _check_sizes(recipe.shape, recipe.kernel_size, recipe.tolerance)
     inspector = Inspector(recipe, arrays, location)
-    seconds = _seconds(readable, inspector.align) if readable else 1.0
+    usable = [
+        entry for entry in readable if inspector.locator is not None or _plane(entry.source) == recipe.shape
+    ]
+    if recipe.method == "single" and (len(usable) != 1 or request.add):
+        raise InputError(f"method single: it learns from one image, {len(usable)} were given.")
+    if recipe.method in ("standard", "gaussian") and not request.add and len(usable) < 2:
+        shape = " × ".join(map(str, recipe.shape))
+        raise InputError(
+            f"method {recipe.method}: it needs two good images of one size or more; {len(usable)} of {shape} can be "
+            "read. For one, use --method single."
+        )
+    seconds = try_images(usable, partial(try_learning, inspector), "image") if usable else 1.0
     state = METHODS[recipe.method].analyzer(recipe, recipe.bands[0]).init_state()
-    state_bytes = 3 * sum(array.nbytes for array in _arrays_of(state))
-    plan = _plan(
-        [recipe.shape] * len(entries), entries, request.memory_limit, request.workers, seconds, state_bytes, 0
+    plan = plan_images(
+        [recipe.shape] * len(entries),
+        entries,
+        memory_limit=request.memory_limit,
+        workers=request.workers,
+        seconds=seconds,
+        state_bytes=3 * sum(array.nbytes for array in _arrays_of(state)),
+        itemsize=0,
     )
     job = TrainJob(
         images=images_digest(entries),
@@ -139,19 +151,33 @@ def prepare_train(request: TrainRequest) -> PreparedTrain:
     return PreparedTrain(job, plan, entries, arrays, request.add)
 
 
-def _new_model(request: TrainRequest, first: ImageEntry) -> tuple[Recipe, Location | None, dict[str, Array]]:
+def _readable(entries: Sequence[ImageEntry]) -> list[ImageEntry]:
+    """Return the entries that can be read, as far as their headers tell; if there are any at all, one must."""
+    readable = [entry for entry in entries if not entry.failure]
+    if entries and not readable:
+        more = f" ({len(entries) - 1:,} more cannot be read either)" if len(entries) > 1 else ""
+        raise InputError(f'image "{entries[0].name}": {entries[0].failure.rstrip(".")}{more}.')
+    return readable
+
+
+def _check_sizes(shape: tuple[int, int], kernel_size: int, tolerance: int = 0) -> None:
+    most = (min(shape) - 1) // 2
+    for name, radius in (("kernel size", kernel_size), ("registration tolerance", tolerance)):
+        if radius > most:
+            size = " × ".join(map(str, shape))
+            raise InputError(f"{name} {radius}: maps of {size} pixels allow a radius of {most} at most.")
+
+
+def _new_model(
+    request: TrainRequest, readable: Sequence[ImageEntry]
+) -> tuple[Recipe, Location | None, dict[str, Array]]:
     arrays: dict[str, Array] = {}
     location = None
-    shape: tuple[int, ...] = first.source.shape
+    (shape, _), *_ = Counter(_plane(entry.source) for entry in readable).most_common(1)
+    usual = [entry for entry in readable if _plane(entry.source) == shape]
     if request.template is not None:
-        template = read_array(request.template, channel=request.channel, gray=request.gray, role="template")
-        if template.ndim != 2 or min(template.shape) < 8:
-            raise InputError(
-                f'template "{request.template}": shape {template.shape}; give a 2D picture of the part, 8 pixels or '
-                "more on each side."
-            )
-        shape = template.shape
-        arrays["template"] = np.ascontiguousarray(template, np.float32)
+        arrays["template"] = _template(request, readable)
+        shape = arrays["template"].shape
         arrays["template_mask"] = _part_mask(request.mask, shape, request)
         location = Location(
             (float(request.angle_range[0]), float(request.angle_range[1])),
@@ -160,10 +186,10 @@ def _new_model(request: TrainRequest, first: ImageEntry) -> tuple[Recipe, Locati
         )
     elif request.mask != "none":
         raise InputError("mask: it belongs to a template. Give --template, too.")
-    grid = image_grid(first.source.dtype, request.value_range)
+    grid = image_grid(usual[0].source.dtype, request.value_range or _luma_range(usual[0]))
     recipe = Recipe(
         method=request.method or "standard",
-        shape=(shape[0], shape[1]),
+        shape=shape,
         grid=grid,
         absolute=grid.absolute if request.absolute is None else request.absolute,
         factor=request.factor,
@@ -175,10 +201,53 @@ def _new_model(request: TrainRequest, first: ImageEntry) -> tuple[Recipe, Locati
         kernel_size=request.kernel_size,
     )
     if recipe.gain_offset:
-        arrays["reference"] = (
-            arrays["template"] if location else np.ascontiguousarray(read_target(first.source), np.float32)
-        )
+        arrays["reference"] = arrays["template"] if location else _reference(usual)
     return recipe, location, arrays
+
+
+def _template(request: TrainRequest, readable: Sequence[ImageEntry]) -> Array:
+    template = read_array(request.template, channel=request.channel, gray=request.gray, role="template")
+    if template.ndim != 2 or min(template.shape) < 8:
+        raise InputError(
+            f'template "{request.template}": shape {template.shape}; give a 2D picture of the part, 8 pixels or '
+            "more on each side."
+        )
+    if not np.isfinite(template).all():
+        raise InputError(f'template "{request.template}": it contains NaN or infinity. Replace them.')
+    if (template == template[0, 0]).all():
+        raise InputError(f'template "{request.template}": constant; there is nothing to find. Give another.')
+    sides = sorted(template.shape)
+    if all(np.any(np.less(sorted(_plane(entry.source)), sides)) for entry in readable):
+        raise InputError(
+            f'template "{request.template}": shape {template.shape}, larger than the images '
+            f'("{readable[0].name}": {_plane(readable[0].source)}). Crop it to the part.'
+        )
+    return np.ascontiguousarray(template, np.float32)
+
+
+def _luma_range(entry: ImageEntry) -> tuple[float, float] | None:
+    """Return the grey levels of luma: those of the colours, if these are integers of a range that is known."""
+    if not entry.source.gray or entry.source.dtype != "float32":
+        return None
+    stored = max(describe(entry.source.path)[1], key=lambda array: array.channels)
+    if stored.dtype.kind not in "ui" or stored.dtype.itemsize > 2:
+        return None
+    limits = np.iinfo(stored.dtype)
+    return float(limits.min), float(limits.max)
+
+
+def _reference(usual: Sequence[ImageEntry]) -> Array:
+    """Return the first image that brightness can be fitted to."""
+    for entry in usual:
+        try:
+            image = np.ascontiguousarray(read_target(entry.source), np.float32)
+        except InputError:
+            continue  # its row will say why
+        if np.isfinite(image).all() and (image != image[0, 0]).any():
+            return image
+    raise InputError(
+        f'gain and offset: no image can be the reference; all are constant, or not finite, as "{usual[0].name}" is.'
+    )
 
 
 def _like_added(request: TrainRequest) -> tuple[Recipe, Location | None, dict[str, Array]]:
@@ -187,6 +256,13 @@ def _like_added(request: TrainRequest) -> tuple[Recipe, Location | None, dict[st
         raise InputError(
             f"method {request.method}: the added model is {first.recipe.method}. A model is learned in one way."
         )
+    defaults = {field.name: field.default for field in fields(TrainRequest)}
+    for name in GIVEN_BY_MODEL:
+        value = getattr(request, name)
+        if value != defaults[name] and value != getattr(first.recipe, name, None):
+            raise InputError(
+                f"option --{name.replace('_', '-')}: the added model has decided it. Leave it out, or train anew."
+            )
     names = [name for name in ("template", "template_mask", "reference") if name in first.arrays]
     for other in request.add[1:]:
         same = other.recipe == first.recipe and other.location == first.location
@@ -224,25 +300,21 @@ def prepare_inspect(request: InspectRequest) -> PreparedInspect:
     what = request.images if request.model is not None else request.maps
     if not what:
         raise InputError("images: none given. Name files, folders or globs.")
-    entries = list_images(what, channel=request.channel, gray=request.gray)
-    readable = [entry for entry in entries if not entry.failure]
-    if not readable:
-        raise InputError(f'image "{entries[0].name}": {entries[0].failure}')
+    maps = request.model is None
+    # Channels are those of images; maps that go with images have one.
+    channel = None if maps and request.images else request.channel
+    entries = list_images(what, channel=channel, gray=request.gray)
+    readable = _readable(entries)
     pictures = None
+    work: Callable[[Array], None]
     arrays: dict[str, Array] = {}
-    chunk_itemsize = 2 if request.precision == "half" else 4
     if request.model is not None:
         model = request.model
         shapes = [model.recipe.shape] * len(entries)
         arrays = {**model.arrays, **{f"good_{name}": array for name, array in model.good.items()}}
-        inspector = model.inspector
         polarity = request.polarity or model.recipe.polarity
         kernel_size = model.recipe.kernel_size
-
-        def work(image: Array) -> None:
-            aligned = inspector.align(image)
-            if aligned is not None:
-                inspector.compare(aligned)
+        work = partial(try_inspecting, model.inspector)
     else:
         entries = _by_shape(entries)
         shapes = [_plane(entry.source) for entry in entries]
@@ -252,59 +324,42 @@ def prepare_inspect(request: InspectRequest) -> PreparedInspect:
                 f"polarity {request.polarity}: maps of other tools have none; high scores are anomalous."
             )
         if request.images:
-            pictures = _pictures(
-                entries, list_images(request.images, channel=request.channel, gray=request.gray)
-            )
-
-        def work(image: Array) -> None:
-            np.isfinite(image)
-
-    truths = _truth(request, entries)
-    _check_threshold(request, known=truths is not None)
+            found = list_images(request.images, channel=request.channel, gray=request.gray)
+            pictures = pictures_of(entries, found)
+        work = try_map
+    if request.kernel_size is not None:
+        kernel_size = request.kernel_size
+    _check_sizes(max(shapes, key=min), kernel_size)
+    truths = known_truth(entries, request.masks, request.truth_table)
+    check_threshold(request.measure, truths, maps=maps)
     truth = b"" if truths is None else truth_to_bytes(truths)
-    seconds = _seconds(readable, work)
-    plan = _plan(shapes, entries, request.memory_limit, request.workers, seconds, 4 * 2**20, chunk_itemsize)
+    seconds = try_images(readable, work, "map" if maps else "image")
+    plan = plan_images(
+        shapes,
+        entries,
+        memory_limit=request.memory_limit,
+        workers=request.workers,
+        seconds=seconds,
+        state_bytes=4 * 2**20,
+        itemsize=2 if request.precision == "half" else 4,
+    )
     job = InspectJob(
         images=images_digest(entries),
         image_count=len(entries),
-        source="maps" if request.model is None else "model",
+        source="maps" if maps else "model",
         recipe=None if request.model is None else request.model.recipe,
         location=None if request.model is None else request.model.location,
         model="" if request.model is None else request.model.fingerprint,
         arrays={name: digest(array) for name, array in arrays.items()},
         polarity=polarity,
-        kernel_size=kernel_size if request.kernel_size is None else request.kernel_size,
+        kernel_size=kernel_size,
         precision=request.precision,  # type: ignore[arg-type]
         truth=hashlib.sha256(truth).hexdigest() if truth else "",
         export=tuple(request.export),
         measure=request.measure,
-        labels={"images": f"{len(entries)} {'maps' if request.model is None else 'images'}"},
+        labels={"images": f"{len(entries)} {'maps' if maps else 'images'}"},
     )
     return PreparedInspect(job, plan, entries, pictures, truth, arrays)
-
-
-def _check_threshold(request: InspectRequest, *, known: bool) -> None:
-    measure = request.measure
-    if measure.needs_labels and not known:
-        raise InputError(
-            f'threshold "{measure.threshold}": it follows from labelled images. Give --masks or --labels, or '
-            "another threshold."
-        )
-    if measure.needs_good_images and request.model is None and not known:
-        raise InputError(
-            f'threshold "{measure.threshold}": it follows from good images, and maps alone do not tell which are '
-            "good. Give --threshold VALUE, or --labels or --masks."
-        )
-
-
-def _truth(request: InspectRequest, entries: list[ImageEntry]) -> list[Truth] | None:
-    if request.masks is not None and request.truth_table is not None:
-        raise InputError("masks and labels: give one of them.")
-    if request.masks is not None:
-        return truth_of_masks(entries, request.masks)
-    if request.truth_table is not None:
-        return truth_of_table(entries, request.truth_table)
-    return None
 
 
 def _by_shape(entries: list[ImageEntry]) -> list[ImageEntry]:
@@ -318,80 +373,6 @@ def _by_shape(entries: list[ImageEntry]) -> list[ImageEntry]:
 def _plane(source: TargetSource) -> tuple[int, int]:
     height, width = source.shape[-2:]
     return height, width
-
-
-def _pictures(maps: list[ImageEntry], images: list[ImageEntry]) -> list[ImageEntry]:
-    """Return the image of every map, by folder and stem, or by stem where one image alone has it."""
-    by_place = {(other.folder, Path(other.source.path).stem): other for other in images}
-    by_stem: dict[str, list[ImageEntry]] = {}
-    for other in images:
-        by_stem.setdefault(Path(other.source.path).stem, []).append(other)
-    found: list[ImageEntry] = []
-    image: ImageEntry | None
-    for entry in maps:
-        stem = Path(entry.source.path).stem
-        image = by_place.get((entry.folder, stem))
-        if image is None and len(by_stem.get(stem, ())) == 1:
-            image = by_stem[stem][0]
-        nothing = ImageEntry(
-            TargetSource(entry.name, "", "", (0, 0), "uint8"), failure="no image of this name"
-        )
-        found.append(image or nothing)
-    if all(other.failure for other in found):
-        raise InputError(
-            f'images: none is named like a map ("{maps[0].name}", …). Name images as their maps, or leave them out.'
-        )
-    return found
-
-
-def _seconds(readable: Sequence[ImageEntry], work: Callable[[Array], object]) -> float:
-    """Return how long one image takes, measured on the first that can be read; its second time, when all is warm."""
-    for entry in readable[:3]:
-        try:
-            image = read_target(entry.source)
-            work(image)
-            start = time.perf_counter()
-            work(read_target(entry.source))
-            return 2 * (time.perf_counter() - start)  # maps are compressed and written, too
-        except InputError:
-            continue  # its row will say why
-    return 1.0
-
-
-def _plan(
-    shapes: Sequence[tuple[int, int]],
-    entries: Sequence[ImageEntry],
-    limit: int,
-    workers: int,
-    seconds: float,
-    state_bytes: int,
-    itemsize: int,
-) -> ImagePlan:
-    groups: list[ImageGroup] = []
-    largest = max((math.prod(shape) for shape in shapes), default=0)
-    chunk_bytes = 0
-    per_leaf = max(
-        1, min(round(LEAF_SECONDS / max(seconds, 1e-4)), -(-len(shapes) // (LEAVES_PER_WORKER * workers)))
-    )
-    first = 0
-    while first < len(shapes):
-        count = 1
-        while first + count < len(shapes) and shapes[first + count] == shapes[first]:
-            count += 1
-        map_bytes = max(math.prod(shapes[first]) * max(itemsize, 1), 1)
-        chunk = max(1, min(64, CHUNK_BYTES // map_bytes))
-        chunk_bytes = max(chunk_bytes, chunk * map_bytes)
-        groups.append(ImageGroup(shapes[first], first, count, chunk, -(-per_leaf // chunk) * chunk))
-        first += count
-    fixed = BASE_BYTES + largest * MAP_PIXEL_BYTES + 4 * chunk_bytes + state_bytes
-    usual = sorted(math.prod(entry.source.shape) for entry in entries)[len(entries) // 2] if entries else 0
-    needed = fixed + usual * PIXEL_BYTES
-    if needed > limit:
-        raise InputError(
-            f"memory limit {limit / 2**20:.0f} MiB: a worker needs {needed / 2**20:.0f} MiB for images of "
-            f"{usual / 1e6:.1f} million pixels. Raise --memory-limit."
-        )
-    return ImagePlan(tuple(groups), limit, needed, (limit - fixed) // PIXEL_BYTES)
 
 
 def _arrays_of(state: Any) -> list[Array]:

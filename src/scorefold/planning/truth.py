@@ -3,6 +3,8 @@
 import csv
 import io
 import os
+import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +12,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scorefold.errors import InputError
+from scorefold.errors import InputError, ScorefoldWarning
 from scorefold.io.names import readable_path
-from scorefold.io.targets import find_targets
+from scorefold.io.targets import TargetSource, find_targets
 from scorefold.planning.images import ImageEntry
+from scorefold.planning.inspect_job import MeasureOptions
 
 UNKNOWN, GOOD, BAD = -1, 0, 1
 
@@ -97,7 +100,7 @@ def known_truth(
 
 
 def truth_of_masks(entries: Sequence[ImageEntry], masks: str | Path) -> list[Truth]:
-    """Match a folder of masks with images by folder and name; an image without a mask is good.
+    """Match masks with images by folder and name, or by name alone where it is unique; images without one are good.
 
     Parameters
     ----------
@@ -109,39 +112,90 @@ def truth_of_masks(entries: Sequence[ImageEntry], masks: str | Path) -> list[Tru
     Raises
     ------
     InputError
-        If no mask belongs to an image, or one belongs to several.
+        If a mask cannot be read or has another shape than its image, none belongs to an image, or it cannot be told
+        which.
+
+    Warns
+    -----
+    ScorefoldWarning
+        If masks belong to no image.
     """
-    patterns = [masks]
+    by_place: dict[tuple[str, str], TargetSource] = {}
+    by_stem: dict[str, list[TargetSource]] = {}
+    for folder, source in _find_masks(masks):
+        stem = Path(source.path).stem
+        by_place[folder, stem] = source
+        by_stem.setdefault(stem, []).append(source)
+    stems = Counter(Path(entry.source.path).stem for entry in entries)
+    found: list[TargetSource | None] = []
+    doubtful: ImageEntry | None = None
+    by_folder = False
+    for entry in entries:
+        stem = Path(entry.source.path).stem
+        names = [stem + ending for ending in MASK_ENDINGS]
+        folders = (entry.folder, Path(entry.source.path).parent.name)
+        mask = next((by_place[f, n] for f in folders for n in names if (f, n) in by_place), None)
+        by_folder |= mask is not None
+        if mask is None:
+            alike = [source for name in names for source in by_stem.get(name, ())]
+            if len(alike) == 1 and stems[stem] == 1:
+                mask = alike[0]
+            elif alike:
+                doubtful = doubtful or entry
+        found.append(mask)
+    if doubtful is not None and not by_folder:
+        raise InputError(
+            f'masks "{masks}": several are named like "{readable_path(doubtful.name)}". Keep masks in folders like '
+            "those of the images."
+        )
+    _check_masks(entries, found, masks)
+    unused = sum(map(len, by_stem.values())) - len({mask.path for mask in found if mask is not None})
+    if unused:
+        warnings.warn(
+            f'masks "{masks}": {unused} of {sum(map(len, by_stem.values()))} are named like no image.',
+            ScorefoldWarning,
+            stacklevel=2,
+        )
+    return [Truth(GOOD) if mask is None else Truth(BAD, mask.path) for mask in found]
+
+
+def _find_masks(masks: str | Path) -> list[tuple[str, TargetSource]]:
+    """Return the masks with their folders, below the one that was given."""
+    patterns: list[str | Path] = [masks]
     root = Path(masks)
     if root.is_dir():
         inside = sorted({path.parent for path in root.rglob("*") if path.is_file()})
-        patterns = [str(folder) for folder in inside if _has_images(folder)] or [masks]
-    found, _ = find_targets(list(patterns), gray=False, channel=None)
-    by_place: dict[tuple[str, str], str] = {}
-    by_stem: dict[str, list[str]] = {}
-    for source in found:
-        path = Path(source.path)
-        folder = path.parent.relative_to(root.absolute()).as_posix() if root.is_dir() else "."
-        by_place[("" if folder == "." else folder, path.stem)] = source.path
-        by_stem.setdefault(path.stem, []).append(source.path)
-    stems = _unique_stems(entries)
-    truths = []
-    for entry in entries:
-        stem = Path(entry.source.path).stem
-        mask = ""
-        for ending in MASK_ENDINGS:
-            mask = by_place.get((entry.folder, stem + ending), "")
-            if not mask and stem in stems and len(by_stem.get(stem + ending, ())) == 1:
-                (mask,) = by_stem[stem + ending]
-            if mask:
-                break
-        truths.append(Truth(BAD if mask else GOOD, mask))
-    if not any(truth.mask for truth in truths):
+        patterns = [folder for folder in inside if _has_images(folder)] or [masks]
+    try:
+        found, broken = find_targets(patterns, gray=True)
+    except InputError as error:
+        raise InputError(str(error).replace("target", "masks", 1)) from None
+    if broken:
+        raise InputError(
+            f'mask "{readable_path(broken[0].path)}": {broken[0].reason.rstrip(".")}. Repair or remove it.'
+        )
+    top = root.absolute()
+    places = [Path(source.path).parent for source in found]
+    folders = [
+        place.relative_to(top).as_posix() if top in (place, *place.parents) else "" for place in places
+    ]
+    return [("" if folder == "." else folder, s) for folder, s in zip(folders, found, strict=True)]
+
+
+def _check_masks(
+    entries: Sequence[ImageEntry], found: Sequence[TargetSource | None], masks: str | Path
+) -> None:
+    if not any(found):
         raise InputError(
             f'masks "{masks}": none is named like an image ({readable_path(entries[0].name)}, …). '
             "Name masks as the images, with or without _mask at the end."
         )
-    return truths
+    for entry, mask in zip(entries, found, strict=True):
+        if mask is not None and not entry.failure and mask.shape != entry.source.shape[-2:]:
+            raise InputError(
+                f'mask "{readable_path(mask.path)}": shape {mask.shape}, its image\'s {entry.source.shape}. '
+                "Give one mask a file, of its image's size."
+            )
 
 
 def truth_of_table(entries: Sequence[ImageEntry], path: str | Path) -> list[Truth]:
@@ -170,9 +224,12 @@ def truth_of_table(entries: Sequence[ImageEntry], path: str | Path) -> list[Trut
                 f'labels "{path}": row {number}, {",".join(row)!r}: give a name and one of good, bad, 0, 1.'
             )
         labels[row[0].strip()] = LABELS[word]
-    truths = [
-        Truth(next((labels[name] for name in _names(entry) if name in labels), UNKNOWN)) for entry in entries
-    ]
+    stems = Counter(Path(entry.source.path).stem for entry in entries)
+    truths = []
+    for entry in entries:
+        unique = stems[Path(entry.source.path).stem] == 1
+        known = (labels[name] for name in _names(entry, unique=unique) if name in labels)
+        truths.append(Truth(next(known, UNKNOWN)))
     if all(truth.label == UNKNOWN for truth in truths):
         raise InputError(
             f'labels "{path}": none of its {len(labels)} names is that of an image '
@@ -181,18 +238,46 @@ def truth_of_table(entries: Sequence[ImageEntry], path: str | Path) -> list[Trut
     return truths
 
 
-def _names(entry: ImageEntry) -> Iterable[str]:
+def _names(entry: ImageEntry, *, unique: bool) -> Iterable[str]:
+    """Return what a table may call an image; by its bare file name only if no other has it."""
     path = Path(entry.source.path)
     folder = f"{entry.folder}/" if entry.folder else ""
-    return (entry.name, folder + path.name, folder + path.stem, path.name, path.stem, entry.source.path)
+    names = [entry.name, entry.source.path, folder + path.name, folder + path.stem]
+    return [*names, path.name, path.stem] if unique else names
 
 
-def _unique_stems(entries: Sequence[ImageEntry]) -> set[str]:
-    counts: dict[str, int] = {}
-    for entry in entries:
-        stem = Path(entry.source.path).stem
-        counts[stem] = counts.get(stem, 0) + 1
-    return {stem for stem, count in counts.items() if count == 1}
+def check_threshold(
+    measure: MeasureOptions, truths: "TruthTable | Sequence[Truth] | None", *, maps: bool
+) -> None:
+    """Refuse a threshold that does not follow from what is known of the images.
+
+    Parameters
+    ----------
+    measure : MeasureOptions
+        With the threshold.
+    truths : TruthTable, sequence of Truth or None
+        What is known.
+    maps : bool
+        Whether there is no model, and so no scores of good images.
+
+    Raises
+    ------
+    InputError
+        If images of a kind that it follows from are not known.
+    """
+    if not (measure.needs_labels or (maps and measure.needs_good_images)):
+        return
+    labels = set() if truths is None else {truths[image_id].label for image_id in range(len(truths))}
+    if measure.needs_labels and not {GOOD, BAD} <= labels:
+        raise InputError(
+            f'threshold "{measure.threshold}": it follows from images labelled good and bad. Give --masks or '
+            "--labels with both, or another threshold."
+        )
+    if measure.needs_good_images and maps and GOOD not in labels:
+        raise InputError(
+            f'threshold "{measure.threshold}": it follows from good images, and maps alone do not tell which are '
+            "good. Give --threshold VALUE, or --labels or --masks."
+        )
 
 
 def _has_images(folder: Path) -> bool:
