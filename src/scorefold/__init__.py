@@ -4,7 +4,7 @@ from importlib.metadata import version
 from typing import Any
 
 __version__ = version("scorefold")
-__all__ = ["Match", "match", "open_run"]
+__all__ = ["Inspection", "Match", "Model", "inspect", "inspect_maps", "match", "open_run", "train"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TextIO
 import typer
 
 from scorefold import __version__
-from scorefold.cli import demo, gc, match, plan, render, resume, status, verify
+from scorefold.cli import demo, evaluate, gc, inspect, match, plan, render, resume, status, verify
 from scorefold.cli.console import say
 from scorefold.cli.interrupts import EXIT_INTERRUPTED, Interrupted
 from scorefold.cli.usage import usage_message
@@ -20,19 +20,20 @@ from scorefold.errors import ScorefoldError, ScorefoldWarning
 
 EXIT_BAD_INPUT = 2
 
-PURPOSE = "Find a template at every rotation and position in huge collections of images and volumes."
+PURPOSE = "Find a template at every rotation and position, or what is wrong, in huge collections of images."
 
 application = typer.Typer(
     name="scorefold",
     help=PURPOSE,
-    epilog="Start with: scorefold demo match",
+    epilog="Start with: scorefold demo match, scorefold demo inspect",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
 
-for command in (match, plan, status, resume, render, verify, gc):
+for command in (match, plan, evaluate, render, status, resume, verify, gc):
     application.command(command.__name__.rsplit(".", 1)[1], epilog=command.EXAMPLES)(command.command)
+application.add_typer(inspect.application, name="inspect")
 application.add_typer(demo.application, name="demo")
 
 
@@ -57,7 +58,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 
 def main() -> None:
-    """Run the `scorefold` command and exit: 0 done, 1 some targets failed, 2 bad input, 130 interrupted."""
+    """Run the `scorefold` command and exit: 0 done, 1 some images failed, 2 bad input, 130 interrupted."""
     signal.signal(signal.SIGTERM, _interrupt)
     if signal.getsignal(signal.SIGHUP) == signal.SIG_DFL:  # nohup ignores it, which is to stay so
         signal.signal(signal.SIGHUP, _interrupt)

@@ -10,6 +10,7 @@ from scorefold.cli.execution import Workplace, check_output
 from scorefold.cli.options import (
     RESOURCES,
     SHOWN,
+    Out,
     Quiet,
     Render,
     Scheduler,
@@ -32,7 +33,7 @@ EXAMPLES = (
 def command(
     targets: Targets,
     options: dict[str, Any],
-    out: Annotated[str, typer.Option("--out", "-o", help="Directory (or URL) for the run; must be new.")],
+    out: Out,
     workers: Workers = None,
     scheduler: Scheduler = None,
     render: Render = True,

@@ -3,7 +3,7 @@
 import functools
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -120,7 +120,13 @@ TEXT_DEFAULTS = {
 SHOWN = 20
 """Picks that are printed; the tables have all of them."""
 
-Threshold = Annotated[str | None, *MATCH_OPTIONS["threshold"].__metadata__]
+AnyThreshold = Annotated[
+    str | None,
+    typer.Option(
+        help="Lowest score of a pick, or auto; of an inspection a score or a rule, see inspect run.",
+        rich_help_panel=PICKS,
+    ),
+]
 FalsePositives = Annotated[float | None, *MATCH_OPTIONS["false_positives"].__metadata__]
 MinDistance = Annotated[float | None, *MATCH_OPTIONS["min_distance"].__metadata__]
 Boundary = Annotated[int | None, *MATCH_OPTIONS["boundary"].__metadata__]
@@ -129,6 +135,7 @@ Subpixel = Annotated[bool | None, *MATCH_OPTIONS["subpixel"].__metadata__]
 Targets = Annotated[
     list[str], typer.Argument(help="Files, directories or globs to search.", metavar="TARGETS...")
 ]
+Out = Annotated[str, typer.Option("--out", "-o", help="Directory (or URL) for the run; must be new.")]
 Run = Annotated[str, typer.Argument(help="Directory (or URL) of a run.", metavar="RUN")]
 Workers = Annotated[
     int | None,
@@ -146,27 +153,47 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def with_match_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add all search options to a command; it receives those in use as the keyword ``options``."""
-    defaults = {
-        name: parameter.default for name, parameter in inspect.signature(MatchRequest).parameters.items()
-    }
-    defaults |= TEXT_DEFAULTS
-    own = [p for p in inspect.signature(function).parameters.values() if p.name != "options"]
-    shared = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name], annotation=annotation)
-        for name, annotation in MATCH_OPTIONS.items()
-    ]
+def with_options(
+    options: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that adds options to a command, which receives them as the keyword ``options``.
 
-    @functools.wraps(function)
-    def wrapper(**given: Any) -> Any:
-        options = {name: given.pop(name) for name in MATCH_OPTIONS}
-        return function(**given, options=options)
+    Parameters
+    ----------
+    options : mapping
+        Annotations by name.
+    defaults : mapping
+        Default values by name; what has none is required.
+    """
 
-    own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-    wrapper.__signature__ = inspect.Signature(own + shared)  # type: ignore[attr-defined]
-    wrapper.__annotations__ = {p.name: p.annotation for p in own + shared}
-    return wrapper
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        own = [p for p in inspect.signature(function).parameters.values() if p.name != "options"]
+        own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        shared = [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name], annotation=annotation
+            )
+            for name, annotation in options.items()
+        ]
+
+        @functools.wraps(function)
+        def wrapper(**given: Any) -> Any:
+            values = {name: given.pop(name) for name in options}
+            return function(**given, options=values)
+
+        wrapper.__signature__ = inspect.Signature(own + shared)  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {p.name: p.annotation for p in own + shared}
+        return wrapper
+
+    return decorate
+
+
+def defaults_of(request: Callable[..., Any]) -> dict[str, Any]:
+    """Return the defaults of a request's fields."""
+    return {name: parameter.default for name, parameter in inspect.signature(request).parameters.items()}
+
+
+with_match_options = with_options(MATCH_OPTIONS, defaults_of(MatchRequest) | TEXT_DEFAULTS)
 
 
 def request_from(targets: Sequence[str], options: dict[str, Any], workers: int) -> MatchRequest:
@@ -180,10 +207,7 @@ def request_from(targets: Sequence[str], options: dict[str, Any], workers: int) 
     read = dict(options)
     read["memory_limit"] = parse_bytes(options["memory_limit"])
     read["threshold"] = parse_threshold(options["threshold"])
-    first, *rest = _numbers("angle range", options["angle_range"])
-    if len(rest) != 1:
-        raise InputError(f'angle range "{options["angle_range"]}": give two angles, such as 0,180.')
-    read["angle_range"] = (first, rest[0])
+    read["angle_range"] = parse_pair("angle range", options["angle_range"], "angles, such as 0,180")
     if options["mask_radius"] is not None:
         radii = _numbers("mask radius", options["mask_radius"])
         read["mask_radius"] = radii[0] if len(radii) == 1 else tuple(radii)
@@ -224,6 +248,20 @@ def parse_threshold(text: str) -> float | str:
         return float(text)
     except ValueError:
         raise InputError(f'threshold "{text}": give a number or auto.') from None
+
+
+def parse_pair(name: str, text: str, kind: str) -> tuple[float, float]:
+    """Read two numbers separated by a comma.
+
+    Raises
+    ------
+    InputError
+        If there are not two.
+    """
+    numbers = _numbers(name, text)
+    if len(numbers) != 2:
+        raise InputError(f'{name} "{text}": give two {kind}.')
+    return numbers[0], numbers[1]
 
 
 def _numbers(name: str, text: str) -> list[float]:

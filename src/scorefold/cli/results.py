@@ -2,6 +2,7 @@
 
 import io
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,39 +12,56 @@ from scorefold.cli.wording import count
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scorefold.cluster import MatchRun
+    from scorefold.cluster import MatchRun, Run
 
 
-def show_results(run: "MatchRun", most: int, *, render: bool) -> None:
-    """Print the best picks of a run, how many there are, and where the files are.
+def show_results(run: "Run", most: int, *, render: bool) -> None:
+    """Print what a run has found or learned, and where the files are.
 
     Parameters
     ----------
-    run : MatchRun
-        A finished run.
+    run : Run
+        A finished run of any kind.
     most : int
         Rows to print.
     render : bool
         Whether pictures and a report were made.
     """
-    picks = _table(run, "picks")
-    if len(picks):
-        _show_picks(picks, most, len(run.job.targets))
-    else:
-        _explain_no_picks(run, most)
+    from scorefold.cli.inspect.results import show_inspection, show_training
+    from scorefold.cluster import InspectRun, MatchRun, TrainRun
+
+    files = ["tables/picks.csv", *(("figures", "report.html") if render else ())]
+    if isinstance(run, TrainRun):
+        show_training(run)
+        files = ["tables/images.csv", "figures"]
+    elif isinstance(run, InspectRun):
+        show_inspection(run, most)
+        export = ["export"] if run.job.export else []
+        files = ["tables/images.csv", "tables/defects.csv", *files[1:], *export]
+    elif isinstance(run, MatchRun):
+        _show_match(run, most)
     location = run.store.location
     if "://" in location:
         say(f"wrote  {location}")
         return
-    for name in ("tables/picks.csv", *(("figures", "report.html") if render else ())):
-        say(f"wrote  {Path(location) / name}")
+    for path in (Path(location) / name for name in files):
+        if path.exists():
+            say(f"wrote  {path}")
 
 
-def _table(run: "MatchRun", name: str) -> "pd.DataFrame":
-    """Read a table of the run: one read, however many targets there are."""
+def _show_match(run: "MatchRun", most: int) -> None:
+    picks = read_table(run, "picks")
+    if len(picks):
+        _show_picks(picks, most, len(run.job.targets))
+    else:
+        _explain_no_picks(run, most)
+
+
+def read_table(run: "Run", name: str, columns: Sequence[str] | None = None) -> "pd.DataFrame":
+    """Return a table of a run, or some of its columns: one read, however many rows there are."""
     import pandas as pd
 
-    return pd.read_parquet(io.BytesIO(run.store.blobs.get(f"tables/{name}.parquet") or b""))
+    return pd.read_parquet(io.BytesIO(run.store.blobs.get(f"tables/{name}.parquet") or b""), columns=columns)
 
 
 def _show_picks(picks: "pd.DataFrame", most: int, targets: int) -> None:
@@ -64,7 +82,7 @@ def _show_picks(picks: "pd.DataFrame", most: int, targets: int) -> None:
 
 def _explain_no_picks(run: "MatchRun", most: int) -> None:
     say("no picks: no score reached the threshold")
-    images = _table(run, "images")
+    images = read_table(run, "images")
     searched = images[images["failure"] == ""].head(most)
     for row in searched.to_dict("records"):
         say(f"{row['target']}: best score {row['best_score']:.4g}, threshold {row['threshold']:.4g}")

@@ -1,11 +1,9 @@
-"""The Python interface: `match` searches, `open_run` opens what a search left behind."""
+"""Searching from Python: `match`, and what it found."""
 
 import contextlib
 import dataclasses
 import html
-import io
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,16 +11,22 @@ from typing import Any
 import pandas as pd
 import zarr
 
-from scorefold.cluster import MatchRun, Progress, change_picks, create_run, drive, executor, open_match
-from scorefold.errors import InputError, StoreError
+from scorefold.api.running import (
+    OnProgress,
+    as_sequence,
+    check_options,
+    finish,
+    html_picture,
+    html_table,
+    new_location,
+    read_table,
+)
+from scorefold.cluster import MatchRun, change_picks, create_run, drive, executor, open_match
+from scorefold.errors import StoreError
 from scorefold.planning.job import PickOptions
 from scorefold.planning.prepare import prepare_match
 from scorefold.planning.request import MatchRequest
 from scorefold.store import ResultMaps
-
-OnProgress = Callable[[Progress], None]
-
-_HTML_ROWS = 10
 
 
 class MapCollection(Mapping[str, "zarr.Array[Any]"]):
@@ -108,12 +112,7 @@ class Match:
         StoreError
             If the run has not got that far.
         """
-        data = self._run.store.blobs.get("tables/picks.parquet")
-        if data is None:
-            raise StoreError(
-                f'run "{self.location}": not finished. Go on with: scorefold resume {self.location}'
-            )
-        return pd.read_parquet(io.BytesIO(data))
+        return read_table(self._run, "picks", self.location)
 
     @property
     def failures(self) -> dict[str, str]:
@@ -158,13 +157,9 @@ class Match:
         InputError
             For an unknown option or a value out of range.
         """
-        known = {f.name for f in dataclasses.fields(PickOptions)}
-        unknown = set(options) - known
-        if unknown:
-            raise InputError(f"option {min(unknown)}: unknown. Use {', '.join(sorted(known))}.")
+        check_options(options, PickOptions)
         run = change_picks(self._run, dataclasses.replace(self._run.job.picks, **options))
-        with executor() as (serial, _):
-            drive(run, serial, render=render)
+        finish(run, render=render)
         return Match(self.location)
 
     def __repr__(self) -> str:
@@ -175,17 +170,12 @@ class Match:
         )
 
     def _repr_html_(self) -> str:
-        import base64  # noqa: PLC0415
-
         parts = [f"<p>{html.escape(repr(self))}</p>"]
         first = next(iter(self.scores))
         with contextlib.suppress(KeyError):
-            picture = base64.b64encode(self.picture(first)).decode()
-            parts.append(
-                f'<img alt="{html.escape(first)}" style="max-width:100%" src="data:image/png;base64,{picture}">'
-            )
+            parts.append(html_picture(first, self.picture(first)))
         try:
-            parts.append(self.picks.head(_HTML_ROWS).to_html(index=False, float_format="%.4g"))
+            parts.append(html_table(self.picks))
         except StoreError:
             parts.append("<p>not finished</p>")
         return "".join(parts)
@@ -253,30 +243,12 @@ def match(
     >>> found.picks[["y", "x", "angle"]].round(1).to_numpy().tolist()
     [[26.0, 36.0, 270.0]]
     """
-    known = {f.name for f in dataclasses.fields(MatchRequest)} - {"targets", "template", "workers"}
-    unknown = set(options) - known
-    if unknown:
-        raise InputError(f"option {min(unknown)}: unknown. Use {', '.join(sorted(known))}.")
-    location = str(out) if out is not None else str(Path(tempfile.mkdtemp(prefix="scorefold-")) / "run")
+    check_options(options, MatchRequest, {"targets", "template", "workers"})
+    location = new_location(out)
     with executor(scheduler=scheduler, workers=workers, client=client) as (working, _):
         request = MatchRequest(
-            targets=_as_sequence(targets), template=template, workers=working.workers, **options
+            targets=as_sequence(targets), template=template, workers=working.workers, **options
         )
         run = create_run(location, prepare_match(request), keep_states=keep_states)
         drive(run, working, render=render, on_progress=on_progress)
     return Match(location)
-
-
-def open_run(location: str | Path) -> Match:
-    """Return what a run left behind.
-
-    Raises
-    ------
-    StoreError
-        If no run is stored there.
-    """
-    return Match(location)
-
-
-def _as_sequence(targets: Any) -> Sequence[Any]:
-    return list(targets) if isinstance(targets, list | tuple) else [targets]
