@@ -19,12 +19,22 @@ from scorefold.store import collect_garbage
 pytestmark = pytest.mark.timeout(60)
 
 
+class Blobs(dict):
+    """Bytes by name, in memory."""
+
+    put = dict.__setitem__
+
+    def delete(self, name):
+        self.pop(name, None)
+
+
 class RecordingStore:
-    """Knows committed keys; no bytes."""
+    """Knows committed keys; no bytes of partials."""
 
     location = "nowhere"
 
     def __init__(self):
+        self.blobs = Blobs()
         self.keys = set()
         self.listings = 0
 

@@ -9,6 +9,7 @@ from scorefold.cluster.executor import Executor, Outcome
 from scorefold.cluster.run import Run, one_line
 from scorefold.errors import DamagedPartialError, ScorefoldError, StoreError
 from scorefold.planning.node import Node
+from scorefold.store import driver_lease
 
 WAVE = 20_000
 """Largest number of tasks that are given to a scheduler at a time."""
@@ -57,8 +58,16 @@ def drive(
     Raises
     ------
     StoreError
-        If some work failed `ATTEMPTS` times; what is committed stays, and the run can be resumed.
+        If some work failed `ATTEMPTS` times; what is committed stays, and the run can be resumed. If another driver is
+        at work on the run.
     """
+    with driver_lease(run.store):
+        _reconcile(run, executor, render=render, on_progress=on_progress)
+
+
+def _reconcile(
+    run: Run, executor: Executor, *, render: bool, on_progress: Callable[[Progress], None] | None
+) -> None:
     notify = on_progress or (lambda _: None)
     total = run.totals(render=render)
     failures: Counter[str] = Counter()

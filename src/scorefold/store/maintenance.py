@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from scorefold.errors import DamagedPartialError
 from scorefold.store.image_maps import read_block
+from scorefold.store.lease import check_free
 from scorefold.store.results import ResultMaps
 from scorefold.store.run_store import RunStore
 
@@ -73,10 +74,16 @@ def collect_garbage(run: RunStore, needed: Iterable[str]) -> Collected:
     Parameters
     ----------
     run : RunStore
-        The run. No driver may be at work on it.
+        The run.
     needed : iterable of str
         Keys whose records and arrays stay.
+
+    Raises
+    ------
+    StoreError
+        If a driver is at work on the run.
     """
+    check_free(run)
     before = run.blobs.size("")
     keep = set(needed)
     with_arrays = run.keys_with_arrays()

@@ -13,7 +13,7 @@ from scorefold.cluster.match.run import FAILURES, PLAN, TARGETS, MatchRun
 from scorefold.cluster.versions import versions
 from scorefold.planning.job import PickOptions
 from scorefold.planning.prepare import PreparedMatch
-from scorefold.store import RunStore
+from scorefold.store import RunStore, check_free
 
 STORED_CHUNK = 512
 """Edge of the chunks, per axis, in which targets from memory are kept."""
@@ -71,6 +71,7 @@ def change_picks(run: MatchRun, picks: PickOptions) -> MatchRun:
     picks : PickOptions
         The new options.
     """
+    check_free(run.store)
     job = {**run.store.attributes["job"], "picks": asdict(picks)}
     run.forget_outputs()
     run.store.update_attributes(job=job)

@@ -23,7 +23,7 @@ from scorefold.scoring.fft import FourierProvider, provider
 from scorefold.scoring.score import Score, TargetTile, get_score
 from scorefold.scoring.template import Template
 from scorefold.scoring.tile import Tile
-from scorefold.store import RunStore
+from scorefold.store import RunStore, check_free
 
 Read = Callable[[tuple[slice, ...]], NDArray[Any]]
 
@@ -235,6 +235,7 @@ class MatchRun(Run):
 
     def retry_failed(self) -> "MatchRun":
         """Put the batches up again whose targets could not be read, in case they can be read by now."""
+        check_free(self.store)
         failed = keys_with_failures(self.store, ("score_leaf-", "merge_", "write_result-"))
         if failed:
             self.store.forget(failed)

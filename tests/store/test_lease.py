@@ -1,0 +1,83 @@
+"""One driver a run: a second one is refused while the first is there, and not a moment longer."""
+
+import json
+import platform
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from scorefold.errors import StoreError
+from scorefold.store import RunStore, check_free, lease
+from scorefold.store import driver_lease as hold
+from scorefold.store.lease import EXPIRED_SECONDS, LEASE
+
+
+@pytest.fixture
+def store(tmp_path):
+    return RunStore.create(str(tmp_path / "run"), {"fingerprint": "f" * 64})
+
+
+def put(store, **changes):
+    holder = {"host": "elsewhere", "process": 1, "started": 0.0, "token": "t", "renewed": time.time()}
+    store.blobs.put(LEASE, json.dumps({**holder, **changes}).encode())
+
+
+def test_it_is_held_meanwhile_and_given_back(store):
+    with hold(store):
+        assert json.loads(store.blobs.get(LEASE))["host"] == platform.node()
+    assert store.blobs.get(LEASE) is None
+
+
+def test_it_is_given_back_after_an_error(store):
+    with pytest.raises(KeyError), hold(store):
+        raise KeyError
+    check_free(store)
+    assert store.blobs.get(LEASE) is None
+
+
+def test_another_machine_keeps_it_until_it_falls_silent(store):
+    put(store)
+    with pytest.raises(StoreError, match="process 1 on elsewhere is at work on it"), hold(store):
+        pass
+    put(store, renewed=time.time() - EXPIRED_SECONDS - 1)
+    with hold(store):
+        pass
+
+
+def test_a_process_of_this_machine_keeps_it_while_it_lives(store):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        started = psutil.Process(other.pid).create_time()
+        put(store, host=platform.node(), process=other.pid, started=started)
+        with pytest.raises(StoreError, match=f"process {other.pid} on"):
+            check_free(store)
+        put(store, host=platform.node(), process=other.pid, started=started - 100)
+        check_free(store)  # its number was that of another process before
+        put(store, host=platform.node(), process=other.pid, started=started)
+        other.kill()
+    check_free(store)
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"host": "x"}'])
+def test_a_damaged_lease_keeps_nobody_out(store, data):
+    store.blobs.put(LEASE, data)
+    check_free(store)
+    with hold(store):
+        pass
+
+
+def test_it_is_renewed(store, monkeypatch):
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.01)
+    with hold(store):
+        first = json.loads(store.blobs.get(LEASE))["renewed"]
+        deadline = time.monotonic() + 20
+        while json.loads(store.blobs.get(LEASE))["renewed"] == first:
+            assert time.monotonic() < deadline
+
+
+def test_it_is_not_taken_from_whoever_took_it_over(store):
+    with hold(store):
+        put(store, token="another")
+    assert json.loads(store.blobs.get(LEASE))["token"] == "another"
