@@ -77,7 +77,6 @@ class ImageMaps:
                     Crc32cCodec(),
                 ],
                 dimension_names=("image", "y", "x"),
-                config={"write_empty_chunks": True},
             )
 
     def write(self, first: int, maps: NDArray[Any]) -> Block:
