@@ -4,7 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from scorefold import match
+from scorefold import inspect, match, train
 from scorefold.cli import main
 
 SIDE = 48
@@ -48,6 +48,39 @@ def scorefold(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
     yield run
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+def _contents(folder: Path) -> dict[str, bytes | None]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+@pytest.fixture
+def contents() -> Callable[[Path], dict[str, bytes | None]]:
+    """Return every file's bytes below a folder, and None for every folder."""
+    return _contents
+
+
+@pytest.fixture
+def check_refused() -> Callable[[Finished, Iterable[str]], None]:
+    """Check that a command ended with exit code 2 and one line that says certain things."""
+
+    def check(ended: Finished, fragments: Iterable[str]) -> None:
+        assert ended.code == 2, (ended.out, ended.err)
+        assert ended.out == ""
+        assert ended.err.startswith("scorefold: ")
+        assert ended.err.endswith("\n")
+        assert ended.err.count("\n") == 1
+        assert "Traceback" not in ended.err
+        assert "internal error" not in ended.err
+        for fragment in fragments:
+            assert fragment in ended.err
+        # What is wrong, then what to do: at least two sentences or clauses.
+        assert any(mark in ended.err.removeprefix("scorefold: ").rstrip()[:-1] for mark in (". ", "; ", ": "))
+
+    return check
 
 
 @pytest.fixture
@@ -113,3 +146,62 @@ def made_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def finished_run(folder: Path, made_run: Path) -> Path:
     """A finished run of its own for a test: ``run`` in the working directory."""
     return Path(shutil.copytree(made_run, folder / "run"))
+
+
+DEFECT = (slice(20, 26), slice(30, 37))
+"""Where the bad images of a lot have a bright defect."""
+
+
+def save_lot(folder: Path) -> None:
+    """Write good images, a lot of which every second has a defect, its masks and labels, and a part to locate."""
+    rng = np.random.default_rng(7)
+    surface = 128 + 200 * cv2.GaussianBlur(rng.normal(size=(SIDE, SIDE + 8)), (0, 0), 1.5)
+
+    def photograph() -> np.ndarray:
+        return surface + rng.normal(0, 2, surface.shape)
+
+    def save(name: str, image: np.ndarray) -> None:
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        assert cv2.imwrite(str(path), np.clip(np.rint(image), 0, 255).astype(np.uint8))
+
+    for number in range(6):
+        save(f"good/g{number}.png", photograph())
+    labels = ["name,label"]
+    for number in range(4):
+        image, mask = photograph(), np.zeros(surface.shape)
+        if number % 2:
+            image[DEFECT] += 60
+            mask[DEFECT] = 255
+            save(f"masks/t{number}_mask.png", mask)
+        labels.append(f"t{number}.png,{('good', 'bad')[number % 2]}")
+        save(f"lot/t{number}.png", image)
+    (folder / "labels.csv").write_text("\n".join(labels) + "\n")
+    save("part.png", surface[10:30, 12:36])
+
+
+@pytest.fixture
+def lot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_inspection: Path) -> Path:
+    """The working directory of the command, with good/, lot/, masks/, labels.csv, part.png and a trained model."""
+    work = tmp_path / "work"
+    shutil.copytree(
+        made_inspection, work, ignore=shutil.ignore_patterns("inspected"), copy_function=shutil.copy2
+    )
+    monkeypatch.chdir(work)
+    return work
+
+
+@pytest.fixture
+def inspected(lot: Path, made_inspection: Path) -> Path:
+    """A finished inspection of its own for a test: ``inspected`` in the working directory."""
+    return Path(shutil.copytree(made_inspection / "inspected", lot / "inspected"))
+
+
+@pytest.fixture(scope="session")
+def made_inspection(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the images of `save_lot`, the model of the good ones and the inspection of the others."""
+    work = tmp_path_factory.mktemp("made-inspection")
+    save_lot(work)
+    model = train(work / "good", out=work / "model")
+    inspect(work / "lot", model, out=work / "inspected")
+    return work

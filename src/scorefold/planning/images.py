@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scorefold.errors import InputError
+from scorefold.errors import InputError, StoreError
 from scorefold.io import TargetSource, find_targets
 from scorefold.io.names import readable_path
 from scorefold.planning.job import file_stamp
@@ -175,10 +175,20 @@ class ImageTable:
     ----------
     data : bytes
         What `to_bytes` made.
+
+    Raises
+    ------
+    StoreError
+        If it is damaged.
     """
 
     def __init__(self, data: bytes) -> None:
-        self._file = pq.ParquetFile(pa.BufferReader(data))
+        try:
+            self._file = pq.ParquetFile(pa.BufferReader(data))
+        except pa.ArrowException as error:
+            raise StoreError(
+                f"table of images: it is damaged ({' '.join(str(error).split())}). Start a new run."
+            ) from None
         self._group: tuple[int, list[dict[str, Any]]] | None = None
 
     def __len__(self) -> int:

@@ -128,7 +128,7 @@ def prepare_train(request: TrainRequest) -> PreparedTrain:
             f"method {recipe.method}: it needs two good images of one size or more; {len(usable)} of {shape} can be "
             "read. For one, use --method single."
         )
-    seconds = try_images(usable, partial(try_learning, inspector), "image") if usable else 1.0
+    seconds = try_images(usable or readable, partial(try_learning, inspector), "image") if readable else 1.0
     state = METHODS[recipe.method].analyzer(recipe, recipe.bands[0]).init_state()
     plan = plan_images(
         [recipe.shape] * len(entries),
