@@ -82,8 +82,7 @@ def change_measure(run: InspectRun, measure: MeasureOptions) -> InspectRun:
     InputError
         If the threshold follows from labels or good images, and none are known; nothing is changed then.
     """
-    truths = None if run.truths is None else list(run.truths)
-    check_threshold(measure, truths, maps=run.job.source == "maps")
+    check_threshold(measure, run.truths, maps=run.job.source == "maps")
     return _change(run, replace(run.job, measure=measure))
 
 
