@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -328,3 +330,11 @@ def test_a_cluster_gives_the_same_files(lot, scorefold, output_of):
     assert (ended.code, ended.err) == (0, "")
     assert "dashboard" in ended.out
     assert output_of("found") == output_of("serial")
+
+
+def test_help_does_not_wait_for_what_does_the_work():
+    program = (
+        "import sys, scorefold.cli; print({'numpy', 'dask', 'scipy', 'zarr', 'cv2'} & sys.modules.keys())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

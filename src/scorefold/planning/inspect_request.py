@@ -2,11 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scorefold.inspection.learned import LearnedModel
-from scorefold.planning.inspect_job import MeasureOptions
 from scorefold.planning.request import DEFAULT_MEMORY_LIMIT
+
+if TYPE_CHECKING:  # the command line reads the defaults without loading what does the work
+    from scorefold.inspection.learned import LearnedModel
+    from scorefold.planning.inspect_job import MeasureOptions
+
+
+def _usual_measure() -> "MeasureOptions":
+    from scorefold.planning.inspect_job import MeasureOptions  # noqa: PLC0415
+
+    return MeasureOptions()
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ class TrainRequest:
     """
 
     images: Sequence[Any]
-    add: Sequence[LearnedModel] = ()
+    add: "Sequence[LearnedModel]" = ()
     method: str | None = None
     template: Any = None
     mask: Any = "none"
@@ -101,12 +109,12 @@ class InspectRequest:
     """
 
     images: Sequence[Any] = ()
-    model: LearnedModel | None = None
+    model: "LearnedModel | None" = None
     maps: Sequence[Any] = ()
     polarity: str | None = None
     kernel_size: int | None = None
     precision: str = "half"
-    measure: MeasureOptions = field(default_factory=MeasureOptions)
+    measure: "MeasureOptions" = field(default_factory=_usual_measure)
     masks: Any = None
     truth_table: Any = None
     export: tuple[str, ...] = ()
