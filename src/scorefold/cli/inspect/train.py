@@ -40,7 +40,7 @@ def command(
     images: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Good images: files, directories or globs.", metavar="GOOD...", show_default=False
+            help="Good images: files, directories or globs.", metavar="GOOD", show_default=False
         ),
     ] = None,
     workers: Workers = None,
