@@ -39,9 +39,7 @@ def command(
     options: dict[str, Any],
     images: Annotated[
         list[str] | None,
-        typer.Argument(
-            help="Good images: files, directories or globs.", metavar="GOOD", show_default=False
-        ),
+        typer.Argument(help="Good images: files, directories or globs.", metavar="GOOD", show_default=False),
     ] = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
