@@ -119,7 +119,7 @@ def test_whatever_an_image_raises_is_its_own_failure(start, tables, monkeypatch,
         return original(self, entry)
 
     monkeypatch.setattr(ImageRun, "read_image", read)
-    run = work(start(), render=True)
+    run = work(start())
     assert set(run.failures()) == {"part-4", "b_part-1"}
     assert all(text and "\n" not in text for text in run.failures().values())
     assert (tables(run).images["verdict"] == "ERROR").sum() == 2
@@ -177,19 +177,18 @@ def test_every_damaged_record_is_recomputed(start, data_set, output_of, leaf_ima
         for key, reason in verify(run.store).damaged.items():  # nothing reads it
             assert key.startswith(("evaluate-", "merge_", "tables-"))
             run.store.discard(key, reason)
-        assert output_of(work(run).store.location) == expected
-        assert not verify(run.store).damaged
+    assert output_of(work(run).store.location) == expected
+    assert not verify(run.store).damaged
 
 
-@pytest.mark.parametrize("what", ["scores", "masks"])
-@pytest.mark.parametrize("leaf_images", [4, 20])
+@pytest.mark.parametrize(("what", "leaf_images"), [("scores", 4), ("scores", 20), ("masks", 4)])
 def test_damaged_maps_are_recomputed_and_never_trusted(start, output_of, what, leaf_images):
     run = work(start(leaf_images=leaf_images, chunk_images=2))
     expected = output_of(run.store.location)
     folder = Path(run.store.location) / "results" / "shape-0" / what
     chunks = [path for path in folder.rglob("*") if path.is_file()]  # the array's description is one of them
-    assert len(chunks) > 3
-    for seed, path in enumerate([*chunks[:3], folder / "zarr.json"]):
+    assert len(chunks) > 2
+    for seed, path in enumerate([*chunks[:2], folder / "zarr.json"]):
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 0x10
         for damaged in (bytes(data), data[: len(data) // 3], None):

@@ -110,7 +110,7 @@ def test_the_order_of_tasks_does_not_matter(start, serial_output, output, seed):
     assert output(run) == serial_output(render=False)
 
 
-@pytest.mark.parametrize(("leaf_images", "chunk_images"), [(1, 1), (6, 3), (20, 20)])
+@pytest.mark.parametrize(("leaf_images", "chunk_images"), [(6, 3), (20, 20)])
 def test_how_images_are_cut_into_leaves_and_chunks_does_not_matter(
     start, serial_output, output, maps_of, leaf_images, chunk_images
 ):
@@ -169,7 +169,7 @@ def test_a_killed_driver_is_resumed_on_a_cluster(start, client, serial_output, o
 @pytest.mark.parametrize("method", ["standard", "robust", "gaussian"])
 def test_how_good_images_are_cut_into_leaves_does_not_matter(learn, data_set, output_of, tmp_path, method):
     outputs = []
-    for leaf_images in (9, 1, 2):
+    for leaf_images in (9, 1):
         run = learn(
             tmp_path / str(leaf_images),
             images=[data_set.root / "good"],
@@ -179,7 +179,7 @@ def test_how_good_images_are_cut_into_leaves_does_not_matter(learn, data_set, ou
         arrays = {name: array.tobytes() for name, array in run.store.read_partial(LEARN)[0].items()}
         good = {name: array.tobytes() for name, array in run.model().good.items()}
         outputs.append((arrays, good, output_of(run.store.location)))
-    assert outputs[0] == outputs[1] == outputs[2]
+    assert outputs[0] == outputs[1]
 
 
 def test_training_on_a_cluster_learns_what_one_process_learns(client, learn, data_set, output_of, tmp_path):
