@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from scorefold.errors import InputError
-from scorefold.planning.images import list_images
+from scorefold.planning.images import ROW_GROUP, list_images
 from scorefold.planning.truth import (
     BAD,
     GOOD,
@@ -37,6 +37,18 @@ def test_a_table_gives_back_what_it_was_made_of():
     assert len(table) == 4
     assert list(table) == truths
     assert table[2] == truths[2]
+
+
+def test_rows_are_found_across_row_groups():
+    truths = [Truth(i % 3 - 1, f"/masks/{i}.png" if i % 5 else "") for i in range(ROW_GROUP + 9)]
+    table = TruthTable(truth_to_bytes(truths))
+    assert [table[i] for i in (ROW_GROUP, 0, ROW_GROUP + 8, 5)] == [
+        truths[i] for i in (ROW_GROUP, 0, ROW_GROUP + 8, 5)
+    ]
+    assert list(table) == truths
+    for image_id in (-1, len(truths)):
+        with pytest.raises(IndexError):
+            table[image_id]
 
 
 @pytest.mark.parametrize("ending", ["", "_mask", "-mask", "_gt"])

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from scorefold.errors import InputError, ScorefoldWarning
 from scorefold.io.names import readable_path
 from scorefold.io.targets import TargetSource, find_targets
-from scorefold.planning.images import ImageEntry
+from scorefold.planning.images import ROW_GROUP, ImageEntry
 from scorefold.planning.inspect_job import MeasureOptions
 
 UNKNOWN, GOOD, BAD = -1, 0, 1
@@ -55,12 +55,12 @@ def truth_to_bytes(truths: Sequence[Truth]) -> bytes:
         }
     )
     sink = io.BytesIO()
-    pq.write_table(table, sink)
+    pq.write_table(table, sink, row_group_size=ROW_GROUP)
     return sink.getvalue()
 
 
 class TruthTable:
-    """What is known of the images of a run, by their ids; a row is unpacked where it is asked for.
+    """What is known of the images of a run, by their ids; rows are unpacked where they are asked for.
 
     Parameters
     ----------
@@ -69,14 +69,20 @@ class TruthTable:
     """
 
     def __init__(self, data: bytes) -> None:
-        table = pq.read_table(pa.BufferReader(data))
-        self._labels, self._masks = table.column("label"), table.column("mask")
+        self._file = pq.ParquetFile(pa.BufferReader(data))
+        self._group: tuple[int, list[Truth]] | None = None
 
     def __len__(self) -> int:
-        return len(self._labels)
+        return int(self._file.metadata.num_rows)
 
     def __getitem__(self, image_id: int) -> Truth:
-        return Truth(self._labels[image_id].as_py(), self._masks[image_id].as_py())
+        if not 0 <= image_id < len(self):
+            raise IndexError(image_id)
+        group, row = divmod(image_id, ROW_GROUP)
+        if self._group is None or self._group[0] != group:
+            rows = self._file.read_row_group(group).to_pylist()
+            self._group = group, [Truth(**values) for values in rows]
+        return self._group[1][row]
 
     def __iter__(self) -> Iterator[Truth]:
         return (self[image_id] for image_id in range(len(self)))
