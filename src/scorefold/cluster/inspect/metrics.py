@@ -38,7 +38,6 @@ def evaluation(run: InspectRun) -> tuple[list[Metric], list[EvaluationCurve]]:
         if not counts.positives.any() or not counts.negatives.any():
             continue
         roc, ranked = roc_curve(counts), precision_recall_curve(counts)
-        at = confusion(counts, threshold)
         area, precision = auroc(counts), average_precision(counts)
         best, best_threshold = f1_max(counts)
         values[level] = {
@@ -46,9 +45,13 @@ def evaluation(run: InspectRun) -> tuple[list[Metric], list[EvaluationCurve]]:
             "average precision": precision,
             "F1-max": best,
             "threshold of F1-max": best_threshold,
-            "precision at the threshold": at.precision,
-            "recall at the threshold": at.recall,
         }
+        if level == "images":  # masks are opened, so that scores alone do not tell which pixels are found
+            at = confusion(counts, threshold)
+            values[level] |= {
+                "precision at the threshold": at.precision,
+                "recall at the threshold": at.recall,
+            }
         curves.append(EvaluationCurve("roc", level, roc.false_positive_rates, roc.true_positive_rates, area))
         curves.append(EvaluationCurve("pr", level, ranked.recalls, ranked.precisions, precision))
     regions = known["regions"]
