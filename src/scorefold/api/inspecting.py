@@ -15,7 +15,6 @@ from scorefold.cluster import (
     drive,
     executor,
 )
-from scorefold.cluster.run import absolute_location
 from scorefold.errors import InputError
 from scorefold.planning.inspect_job import MeasureOptions
 from scorefold.planning.inspect_request import InspectRequest, TrainRequest
@@ -95,7 +94,7 @@ def train(
     location = new_location(out)
     with executor(scheduler=scheduler, workers=workers, client=client) as (working, _):
         request = TrainRequest(images=paths, add=added, workers=working.workers, **options)
-        run = create_training(absolute_location(location), prepare_train(request))
+        run = create_training(location, prepare_train(request))
         drive(run, working, render=render, on_progress=on_progress)
     return Model(location)
 
@@ -235,7 +234,7 @@ def _inspect(
     location = new_location(out)
     with executor(scheduler=scheduler, workers=workers, client=client) as (working, _):
         prepared = prepare_inspect(InspectRequest(**request, workers=working.workers))
-        run = create_inspection(absolute_location(location), prepared)
+        run = create_inspection(location, prepared)
         drive(run, working, render=render, on_progress=on_progress)
     return Inspection(location)
 

@@ -39,7 +39,6 @@ def command(
     Without labels or masks, give a score as --threshold.
     """
     from scorefold.cluster import create_inspection
-    from scorefold.cluster.run import absolute_location
     from scorefold.planning.prepare_inspect import prepare_inspect
 
     check_output(out)
@@ -48,6 +47,6 @@ def command(
         prepared = prepare_inspect(inspect_request(options, place.workers, maps=maps, images=images))
         if not quiet:
             say(f"{count(prepared.job.image_count, 'map')}, on {count(place.workers, 'worker')}")
-        inspection = create_inspection(absolute_location(out), prepared)
+        inspection = create_inspection(out, prepared)
         summary = partial(show_results, most=SHOWN, render=render)
         return place.work(inspection, render=render, quiet=quiet, summary=summary)

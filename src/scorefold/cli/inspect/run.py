@@ -38,7 +38,6 @@ def command(
     """Find what is wrong in images: score maps, defects and a verdict for each."""
     from scorefold.api.model import open_model
     from scorefold.cluster import create_inspection
-    from scorefold.cluster.run import absolute_location
     from scorefold.planning.prepare_inspect import prepare_inspect
 
     check_output(out)
@@ -50,6 +49,6 @@ def command(
                 f"{count(prepared.job.image_count, 'image')}, {learned.recipe.method} model of "
                 f"{count(learned.image_count, 'image')}, on {count(place.workers, 'worker')}"
             )
-        inspection = create_inspection(absolute_location(out), prepared)
+        inspection = create_inspection(out, prepared)
         summary = partial(show_results, most=SHOWN, render=render)
         return place.work(inspection, render=render, quiet=quiet, summary=summary)

@@ -49,7 +49,6 @@ def command(
     """Learn a model from good images; every one is then scored by the model of the others."""
     from scorefold.api.model import open_model
     from scorefold.cluster import create_training
-    from scorefold.cluster.run import absolute_location
     from scorefold.planning.prepare_inspect import prepare_train
 
     check_output(out)
@@ -62,6 +61,6 @@ def command(
                 f"{count(prepared.job.image_count, 'good image')}{also}, method {prepared.job.recipe.method}, "
                 f"on {count(place.workers, 'worker')}"
             )
-        training = create_training(absolute_location(out), prepared)
+        training = create_training(out, prepared)
         summary = partial(show_results, most=SHOWN, render=render)
         return place.work(training, render=render, quiet=quiet, summary=summary)

@@ -8,12 +8,13 @@ import numpy as np
 from scorefold.cluster.inspect.image_run import IMAGES, PLAN
 from scorefold.cluster.inspect.inspect_run import PICTURES, InspectRun, truth_path
 from scorefold.cluster.inspect.train_run import TrainRun
+from scorefold.cluster.run import absolute_location
 from scorefold.cluster.versions import versions
 from scorefold.planning.images import ImageTable
 from scorefold.planning.inspect_job import InspectJob, MeasureOptions
 from scorefold.planning.prepare_inspect import PreparedInspect, PreparedTrain
 from scorefold.planning.truth import check_threshold
-from scorefold.store import RunStore
+from scorefold.store import RunStore, check_free
 
 
 def create_training(location: str, prepared: PreparedTrain) -> TrainRun:
@@ -46,7 +47,7 @@ def _create(
     location: str, kind: str, prepared: PreparedTrain | PreparedInspect, blobs: dict[str, bytes]
 ) -> RunStore:
     store = RunStore.create(
-        location,
+        absolute_location(location),
         {
             "kind": kind,
             "fingerprint": prepared.job.fingerprint,
@@ -88,6 +89,7 @@ def change_measure(run: InspectRun, measure: MeasureOptions) -> InspectRun:
 
 def change_truth(run: InspectRun, truth: bytes, digest: str) -> InspectRun:
     """Tell an inspection what is known of its images; it is evaluated, and its tables and pictures are due again."""
+    check_free(run.store)
     run.store.blobs.put(truth_path(digest), truth)
     changed = _change(run, replace(run.job, truth=digest))
     if run.job.truth not in ("", digest):
@@ -96,6 +98,7 @@ def change_truth(run: InspectRun, truth: bytes, digest: str) -> InspectRun:
 
 
 def _change(run: InspectRun, job: InspectJob) -> InspectRun:
+    check_free(run.store)
     run.forget_outputs()
     run.store.update_attributes(job=job.to_json())
     return InspectRun(RunStore(run.store.location))

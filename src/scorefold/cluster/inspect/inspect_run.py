@@ -21,7 +21,7 @@ from scorefold.planning.images import ImageTable
 from scorefold.planning.inspect_job import InspectJob
 from scorefold.planning.node import Node, merge_count
 from scorefold.planning.truth import TruthTable
-from scorefold.store import RunStore
+from scorefold.store import RunStore, check_free
 
 PICTURES = "job/pictures.parquet"
 
@@ -236,6 +236,7 @@ class InspectRun(ImageRun):
 
     def retry_failed(self) -> "InspectRun":
         """Put the images and masks up again that could not be read, in case they can be read by now."""
+        check_free(self.store)
         failed = self.keys_to_retry(("score_images-",))
         if failed or self.evaluation_failures():
             merges = {key for key in self.store.committed() if key.startswith(("merge_", "evaluate-"))}

@@ -16,7 +16,7 @@ from scorefold.inspection.recipe import METHODS, Recipe
 from scorefold.planning.image_plan import merged
 from scorefold.planning.inspect_job import TrainJob
 from scorefold.planning.node import Node, merge_count
-from scorefold.store import RunStore
+from scorefold.store import RunStore, check_free
 
 LEARN = "learn-model"
 REPORT = "report-model"
@@ -182,6 +182,7 @@ class TrainRun(ImageRun):
 
     def retry_failed(self) -> "TrainRun":
         """Learn again if images could not be read, in case they can be by now."""
+        check_free(self.store)
         if self.keys_to_retry(WITH_FAILURES):
             self.store.forget(self.store.committed())
             for name in ("tables", "figures"):
