@@ -44,7 +44,7 @@ def test_particles_are_found_in_a_small_volume():
 @pytest.mark.long
 @pytest.mark.timeout(14400)
 def test_particles_are_found_in_a_large_volume():
-    found, radius, ratio = search(160, 10, copies=30, noise=0.16, workers=2)
+    found, radius, ratio = search(160, 10, copies=30, noise=0.16, workers=2, fft="auto")
     print(f"variance ratio {ratio:.2f}, covering radius {radius:.1f}, {found}")
     assert ratio < 1.2  # about as much noise as signal, as in the plane
     assert found.recall >= 0.97
