@@ -25,6 +25,9 @@ LEAVES_PER_WORKER = 4
 CHUNK_BYTES = 4 * 2**20
 """Maps that are stored together have about this size."""
 
+LEAST_CHUNKS = 16
+"""So many chunks at least, if there are images enough: leaves are made of whole ones."""
+
 PIXEL_BYTES = 24
 """Bytes that one pixel of an image needs while it is decoded, located and aligned."""
 
@@ -142,7 +145,7 @@ def plan_images(
     first = 0
     for shape, count in _runs(shapes):
         map_bytes = max(math.prod(shape) * max(itemsize, 1), 1)
-        chunk = max(1, min(64, CHUNK_BYTES // map_bytes))
+        chunk = max(1, min(64, CHUNK_BYTES // map_bytes, -(-count // LEAST_CHUNKS)))
         chunk_bytes = max(chunk_bytes, chunk * map_bytes)
         groups.append(ImageGroup(shape, first, count, chunk, -(-per_leaf // chunk) * chunk))
         first += count

@@ -1,18 +1,17 @@
-"""Data for the demonstrations: real photographs with coins laid into them, and a simulated volume, truth known."""
+"""A coin to be searched for in photographs: real pixels, coins laid into them, truth known."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import mrcfile
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 from skimage import data
 
+from scorefold.demo.photographs import write_png
+from scorefold.demo.scene import Scene
 from scorefold.rotations import angle_to_matrix
 from scorefold.scoring.masks import template_mask
-from scorefold.testing.planting import chain_density, plant, scattered
+from scorefold.testing.planting import plant, scattered
 
 COIN = (slice(169, 218), slice(188, 237))
 """Where the coin that is searched for lies in ``skimage.data.coins()``."""
@@ -23,30 +22,6 @@ OTHER_COINS = ((slice(171, 220), slice(78, 127)), (slice(97, 146), slice(181, 23
 COIN_RADIUS = 22.5
 COINS_PER_SCENE = 6
 PHOTOGRAPH_ANGLE = 37.0
-PARTICLE_SIZE = 24
-VOLUME_SIZE = 72
-PARTICLES = 6
-NOISE = 0.35
-"""Standard deviation of the volume's noise, where the density's maximum is 1."""
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Files of a demonstration and what is planted in them.
-
-    Attributes
-    ----------
-    targets : list of Path
-        Images or the volume.
-    template : Path
-        What is searched for.
-    truth : dict of str to (positions, rotations)
-        By name of the target: positions (n, d) and rotation matrices (n, d, d).
-    """
-
-    targets: list[Path]
-    template: Path
-    truth: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
 def coin_scene(folder: Path, seed: int = 7) -> Scene:
@@ -66,13 +41,13 @@ def coin_scene(folder: Path, seed: int = 7) -> Scene:
     rng = np.random.default_rng(seed)
     photograph: NDArray[np.uint8] = data.coins()  # type: ignore[no-untyped-call]
     template = folder / "coin.png"
-    _write_png(template, photograph[COIN])
+    write_png(template, photograph[COIN])
     truth = {}
     targets = []
 
     turned, centre, angle = _turned_photograph(photograph)
     targets.append(folder / "coins-turned.png")
-    _write_png(targets[-1], turned)
+    write_png(targets[-1], turned)
     truth["coins-turned"] = (centre[None], angle_to_matrix(np.array([angle])))
 
     mask = template_mask("disk", (49, 49), radius=COIN_RADIUS, soft_edge=1.5)
@@ -86,7 +61,7 @@ def coin_scene(folder: Path, seed: int = 7) -> Scene:
             plant(image, photograph[other], mask, positions[index : index + 1], rotations[index : index + 1])
         image += rng.normal(scale=2.0, size=image.shape)
         targets.append(folder / f"{name}.png")
-        _write_png(targets[-1], image)
+        write_png(targets[-1], image)
         truth[name] = (positions[:COINS_PER_SCENE], rotations[:COINS_PER_SCENE])
     return Scene(targets, template, truth)
 
@@ -103,38 +78,3 @@ def _turned_photograph(photograph: NDArray[np.uint8]) -> tuple[NDArray[np.uint8]
     middle = [(s.start + s.stop - 1) / 2 for s in COIN]
     x, y = matrix @ (middle[1], middle[0], 1.0)
     return np.asarray(turned, np.uint8), np.array([y, x]), PHOTOGRAPH_ANGLE
-
-
-def particle_scene(folder: Path, seed: int = 11) -> Scene:
-    """Write a simulated volume of noise with particles in it, and the particle, as MRC files.
-
-    The particle is a simulated density (no experimental map comes with a package); noise is white and Gaussian.
-
-    Parameters
-    ----------
-    folder : Path
-        Where the files are written.
-    seed : int
-        Of particle, noise, positions and rotations.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(seed)
-    particle = chain_density(rng, PARTICLE_SIZE)
-    positions = scattered(
-        rng, (VOLUME_SIZE,) * 3, PARTICLES, distance=PARTICLE_SIZE, margin=PARTICLE_SIZE / 2 + 1
-    )
-    order = np.ix_([2, 1, 0], [2, 1, 0])
-    rotations = np.stack([m[order] for m in Rotation.random(PARTICLES, random_state=seed).as_matrix()])
-    volume = rng.normal(scale=NOISE, size=(VOLUME_SIZE,) * 3)
-    plant(volume, particle, np.ones(particle.shape), positions, rotations, add=True)
-    template, target = folder / "particle.mrc", folder / "tomogram.mrc"
-    for path, values in ((template, particle), (target, volume)):
-        with mrcfile.new(path, values.astype(np.float32), overwrite=True) as file:
-            file.set_volume()
-            file.voxel_size = 10.0
-    return Scene([target], template, {"tomogram": (positions, rotations)})
-
-
-def _write_png(path: Path, image: NDArray[np.generic]) -> None:
-    pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
-    path.write_bytes(cv2.imencode(".png", pixels)[1].tobytes())
