@@ -67,10 +67,21 @@ def test_every_option_and_command_that_the_pages_name_exists():
     }
     for page in PAGES:
         text = page.read_text()
-        for line in re.findall(r"scorefold (match|inspect|evaluate|plan|status|resume|verify|gc|render|demo)\b", text):
+        for line in re.findall(
+            r"scorefold (match|inspect|evaluate|plan|status|resume|verify|gc|render|demo)\b", text
+        ):
             assert line in command.commands
         for shown in re.findall(r"(?<![\w-])`?(--[a-z][a-z-]+)", text):
-            outside = {"--version", "--help", "--nthreads", "--quiet", "--build", "--out", "--tiny", "--write"}
+            outside = {
+                "--version",
+                "--help",
+                "--nthreads",
+                "--quiet",
+                "--build",
+                "--out",
+                "--tiny",
+                "--write",
+            }
             assert shown in known | outside, f"{page.name}: {shown}"
 
 
