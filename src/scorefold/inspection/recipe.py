@@ -74,7 +74,7 @@ class Recipe:
         """Refuse a method that is not known, and options out of their range."""
         if self.method not in METHODS:
             raise InputError(f'method "{self.method}": use one of {", ".join(METHODS)}.')
-        check_polarity(self.polarity)
+        self.check_polarity(self.polarity)
         if not (np.isfinite(self.absolute) and self.absolute > 0):
             raise InputError(f"absolute tolerance {self.absolute:g}: give a number of grey levels above 0.")
         if not (np.isfinite(self.factor) and self.factor >= 0):
@@ -89,6 +89,20 @@ class Recipe:
             raise InputError(f"kernel size {self.kernel_size}: give a radius in pixels, 0 or more.")
         if not (np.isfinite(self.regularization) and self.regularization > 0):
             raise InputError(f"regularization {self.regularization:g}: give a number above 0.")
+
+    def check_polarity(self, polarity: str) -> None:
+        """Raise an `InputError` unless scores of this method can tell what has the polarity."""
+        check_polarity(polarity)
+        if polarity != "both" and not self.signed:
+            raise InputError(
+                f"polarity {polarity}: method {self.method} tells how unusual an image is, not whether it is bright "
+                "or dark. Use both."
+            )
+
+    @property
+    def signed(self) -> bool:
+        """Whether scores tell what is brighter than allowed, positive, from what is darker, negative."""
+        return METHODS[self.method].signed
 
     @property
     def bands(self) -> tuple[Band, ...]:
@@ -121,6 +135,9 @@ class Method(ABC):
 
     least_images: ClassVar[int] = 1
     """Good images without which nothing can be compared."""
+
+    signed: ClassVar[bool] = True
+    """Whether scores are positive where an image is too bright and negative where it is too dark."""
 
     @abstractmethod
     def analyzer(self, recipe: Recipe, band: Band) -> AbstractAnalyzer[Any, Any]:
@@ -252,6 +269,7 @@ class Gaussian(Method):
     """A normal distribution of features per cell."""
 
     band_pixels = 2**62  # an image has few cells
+    signed = False
     least_images = 2
 
     def analyzer(self, recipe: Recipe, band: Band) -> AbstractAnalyzer[Any, Any]:  # noqa: ARG002

@@ -169,7 +169,7 @@ class InspectJob:
 
     def __post_init__(self) -> None:
         """Refuse values outside of their range."""
-        check_polarity(self.polarity)
+        (check_polarity if self.recipe is None else self.recipe.check_polarity)(self.polarity)
         if self.kernel_size < 0:
             raise InputError(f"kernel size {self.kernel_size}: give a radius in pixels, 0 or more.")
         if self.precision not in ("half", "single"):
@@ -177,6 +177,11 @@ class InspectJob:
         for name in self.export:
             if name not in ("maps", "masks"):
                 raise InputError(f'export "{name}": use maps or masks.')
+
+    @property
+    def signed(self) -> bool:
+        """Whether scores tell what is brighter than allowed, positive, from what is darker, negative."""
+        return self.recipe is not None and self.recipe.signed
 
     @property
     def dtype(self) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
@@ -122,6 +122,12 @@ class InspectRun(ImageRun):
         if self.job.source == "maps":
             return scores
         return magnitude(scores, self.job.polarity)
+
+    def polarity_of(self, bright: object) -> Literal["bright", "dark"] | None:
+        """Return what a defect is called by the sign of its peak; None where scores have no sign."""
+        if not self.job.signed:
+            return None
+        return "bright" if bright else "dark"
 
     def map_path(self, leaf: int, what: str) -> str:
         """Return the path of the array with the maps of a leaf's images: "scores" or "masks"."""

@@ -102,6 +102,12 @@ class Threshold:
     highest: float
     shown: float
 
+    @property
+    def colours(self) -> tuple[float, float]:
+        """Scores at the ends of the colour scale, the lower one first, even if all scores are equal."""
+        low, high = min(self.lowest, self.value), max(self.shown, self.value)
+        return (low, high) if low < high else (low, low + max(1.0, abs(low)))
+
 
 def read_threshold(run: InspectRun) -> Threshold:
     """Return the threshold of a run."""

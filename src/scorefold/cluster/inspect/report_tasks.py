@@ -9,11 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scorefold.cluster.inspect.inspect_run import SHEETS, InspectRun
-from scorefold.cluster.inspect.measure_tasks import read_threshold
+from scorefold.cluster.inspect.measure_tasks import AUTO_DEVIATIONS, NATURAL_THRESHOLD, read_threshold
 from scorefold.cluster.inspect.metrics import evaluation, metrics_table
 from scorefold.cluster.inspect.scored_leaf import SCORED, read_leaf
 from scorefold.cluster.inspect.sheet_tasks import HEADINGS
 from scorefold.cluster.inspect.tables import frames, write_tables
+from scorefold.planning.inspect_job import AUTO
 from scorefold.planning.node import Node
 from scorefold.rendering import Failure, encode_png
 from scorefold.rendering.inspection import VERDICTS as DRAWN_VERDICTS
@@ -74,8 +75,8 @@ def _report_data(run: InspectRun, metrics: list[Metric], curves: list[Evaluation
         title=f"Inspection of {run.job.labels['images']}",
         model=_model_text(run),
         threshold=threshold.value,
-        threshold_rule=run.job.measure.threshold,
-        score_range=(threshold.lowest, threshold.highest),
+        threshold_rule=_rule_text(run),
+        score_range=threshold.colours,
         verdicts={name: verdicts[name] for name in DRAWN_VERDICTS},
         fingerprint=run.job.fingerprint,
         versions=run.store.attributes["versions"],
@@ -102,6 +103,7 @@ def _report_data(run: InspectRun, metrics: list[Metric], curves: list[Evaluation
         failures=failures,
         not_found=not_found,
         tables="tables/images.parquet and tables/defects.parquet",
+        signed=run.job.signed,
     )
 
 
@@ -131,6 +133,14 @@ def _density(run: InspectRun, defects: int) -> bytes | None:
     mean = getattr(run.inspector.model, "mean", None) if run.job.source == "model" else None
     ground = mean if mean is not None and mean.shape == shape else None
     return encode_png(draw_density(counts.reshape(shape), ground, images=inspected))
+
+
+def _rule_text(run: InspectRun) -> str:
+    rule = run.job.measure.threshold
+    if rule != AUTO:
+        return rule
+    usual = f"{AUTO_DEVIATIONS:g} standard deviations above the mean score of good images"
+    return f"auto: {usual}" + ("" if run.job.source == "maps" else f", but at least {NATURAL_THRESHOLD:g}")
 
 
 def _model_text(run: InspectRun) -> str:

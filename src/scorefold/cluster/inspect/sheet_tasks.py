@@ -42,7 +42,7 @@ def render_sheet(run: InspectRun, node: Node) -> str:
             items,
             HEADINGS[sheet][0],
             gray_range=limits,
-            score_range=(max(threshold.lowest, 0.0), threshold.shown),
+            score_range=threshold.colours,
         )
         files = {f"figures/{sheet}-{number:03d}.png": encode_png(page) for number, page in enumerate(pages)}
     run.store.commit(node.key, summary={"files": run.put(files)})
@@ -81,7 +81,6 @@ def inspected_image(run: InspectRun, image_id: int) -> InspectedImage | None:
     threshold = read_threshold(run).value
     arrays, _ = run.store.read_partial(run.measure_key(run.plan.leaf_of(image_id)))
     own = np.flatnonzero(arrays["defect_rows"] == row)
-    maps = run.job.source == "maps"
     truth, label = None, None
     if run.truths is not None:
         known = run.truths[image_id]
@@ -108,11 +107,11 @@ def inspected_image(run: InspectRun, image_id: int) -> InspectedImage | None:
             DrawnDefect(
                 tuple(arrays["defect_boxes"][i].tolist()),
                 float(arrays["defect_peaks"][i]),
-                None if maps else ("bright" if arrays["defect_bright"][i] else "dark"),
+                run.polarity_of(arrays["defect_bright"][i]),
             )
             for i in own
         ],
-        polarity="unsigned" if maps else run.job.polarity,  # type: ignore[arg-type]
+        polarity=run.job.polarity if run.job.signed else "unsigned",  # type: ignore[arg-type]
     )
 
 

@@ -99,7 +99,6 @@ def _leaf_frames(run: InspectRun, leaf: int, unknown: Mapping[str, str]) -> tupl
     ]
     target = np.array(located, np.float64).reshape(-1, 2)
     boxes = arrays["defect_boxes"]
-    maps = run.job.source == "maps"
     defects = pd.DataFrame(
         {
             "name": pd.array([entries[row].name for row in rows], dtype="str"),
@@ -110,8 +109,7 @@ def _leaf_frames(run: InspectRun, leaf: int, unknown: Mapping[str, str]) -> tupl
             "area": arrays["defect_areas"],
             "peak": arrays["defect_peaks"],
             "polarity": pd.array(
-                ["" if maps else ("bright" if bright else "dark") for bright in arrays["defect_bright"]],
-                dtype="str",
+                [run.polarity_of(bright) or "" for bright in arrays["defect_bright"]], dtype="str"
             ),
             "peak_y": arrays["defect_peak_positions"][:, 0],
             "peak_x": arrays["defect_peak_positions"][:, 1],

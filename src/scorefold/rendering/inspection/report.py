@@ -50,10 +50,9 @@ _IMAGE_COLUMNS = ("image", "verdict", "score", "defects", "area", "label", "note
 _IMAGE_CLASSES = {0: TEXT, 1: VERDICT, 5: TEXT, 6: TEXT}
 _DEFECT_COLUMNS = ("image", "polarity", "peak", "area", "y", "x", "height", "width")
 _DEFECT_CLASSES = {0: TEXT, 1: TEXT}
-_CONVENTION = (
-    "A pixel or an image is anomalous when its score is above the threshold. Positive scores are brighter "
-    "than allowed, negative ones darker. Boxes are array coordinates (y, x) of their upper left pixel."
-)
+_RULE = "A pixel or an image is anomalous when its score is above the threshold."
+_SIGNS = "Positive scores are brighter than allowed, negative ones darker."
+_BOXES = "Boxes are array coordinates (y, x) of their upper left pixel."
 
 
 def inspection_report(data: InspectionReport) -> str:
@@ -137,10 +136,12 @@ def _summary(data: InspectionReport) -> str:
         entries.append(("Not good", f"{share:.3g} % of {grouped(inspected)} inspected images"))
     if data.score_range is not None:
         low, high = data.score_range
-        entries.append(("Colours", f"scores from {number(low)} to {number(high)}, the same in all pictures"))
+        entries.append(
+            ("Colours", f"scores from {number(low)} to {number(high)} or more, the same in all pictures")
+        )
     entries += [(text(name), text(value)) for name, value in data.facts.items()]
     entries += [
-        ("Convention", _CONVENTION),
+        ("Convention", " ".join((_RULE, *((_SIGNS,) if data.signed else ()), _BOXES))),
         ("Fingerprint", f"<code>{text(data.fingerprint)}</code>"),
         ("Versions", ", ".join(f"{text(name)} {text(version)}" for name, version in data.versions.items())),
     ]
@@ -196,9 +197,7 @@ def _pages(name: str, pages: Sequence[bytes]) -> str:
 def _density(data: InspectionReport) -> str:
     if data.density_picture is None:
         return ""
-    return "<p>How many defects cover each place, over what a good image looks like.</p>" + _pages(
-        "Where defects lie", [data.density_picture]
-    )
+    return "<p>How many defects cover each place.</p>" + _pages("Where defects lie", [data.density_picture])
 
 
 def _images(rows: Sequence[Sequence[str]], total: int, tables: str) -> str:

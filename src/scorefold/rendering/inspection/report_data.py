@@ -122,7 +122,7 @@ class InspectionReport:
     threshold_rule : str
         Where it came from, such as "quantile 0.999 of good images".
     score_range : (float, float) or None
-        Scores at the ends of the colour map, over the whole data set.
+        Scores at the ends of the colour map, the same in all pictures.
     verdicts : mapping of verdict to int
         How many images there are of each; their sum is the number of images.
     fingerprint : str
@@ -153,6 +153,8 @@ class InspectionReport:
         Images without the part, and how it was missed; or the first of very many.
     tables : str
         Where all rows are, such as "tables/images.parquet and tables/defects.parquet".
+    signed : bool
+        Whether scores tell what is brighter than allowed from what is darker.
 
     Raises
     ------
@@ -180,6 +182,7 @@ class InspectionReport:
     failures: Sequence[Failure] = ()
     not_found: Sequence[Failure] = ()
     tables: str = "the run's tables"
+    signed: bool = True
 
     def __post_init__(self) -> None:
         unknown = sorted({*self.verdicts, *(row.verdict for row in self.images)} - set(VERDICTS))
