@@ -14,6 +14,7 @@ from scorefold.cluster.inspect.metrics import evaluation, metrics_table
 from scorefold.cluster.inspect.scored_leaf import SCORED, read_leaf
 from scorefold.cluster.inspect.sheet_tasks import HEADINGS
 from scorefold.cluster.inspect.tables import frames, write_tables
+from scorefold.inspection.variation import VariationModel
 from scorefold.planning.inspect_job import AUTO
 from scorefold.planning.node import Node
 from scorefold.rendering import Failure, encode_png
@@ -130,9 +131,18 @@ def _density(run: InspectRun, defects: int) -> bytes | None:
         arrays, _ = run.store.read_partial(run.measure_key(leaf))
         counts[arrays["density_places"]] += arrays["density_counts"]
         inspected += int((read_leaf(run, leaf).status == SCORED).sum())
-    mean = getattr(run.inspector.model, "mean", None) if run.job.source == "model" else None
-    ground = mean if mean is not None and mean.shape == shape else None
-    return encode_png(draw_density(counts.reshape(shape), ground, images=inspected))
+    return encode_png(draw_density(counts.reshape(shape), _good_image(run), images=inspected))
+
+
+def _good_image(run: InspectRun) -> Array | None:
+    """Return what a good image looks like, as far as the model knows."""
+    if run.job.source == "maps":
+        return None
+    inspector = run.inspector
+    if isinstance(inspector.model, VariationModel):
+        return inspector.model.mean
+    known: Array | None = inspector.arrays.get("template", inspector.arrays.get("reference"))
+    return known
 
 
 def _rule_text(run: InspectRun) -> str:
