@@ -34,7 +34,8 @@ def test_version(scorefold):
 
 
 @pytest.mark.parametrize(
-    "command", ["match", "plan", "status", "resume", "verify", "gc", "render", "demo", "demo match"]
+    "command",
+    ["match", "plan", "status", "resume", "verify", "gc", "render", "demo", "demo match", "demo inspect"],
 )
 def test_help_of_every_command(scorefold, command):
     ended = scorefold(*command.split(), "--help")

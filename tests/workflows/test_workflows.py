@@ -48,3 +48,16 @@ def test_own_cluster_searches_through_a_client(tmp_path):
     output = run("own_cluster.py", "--out", str(tmp_path / "out"), "--step", "6")
     assert "dashboard: http://127.0.0.1:" in output
     assert len(pd.read_parquet(tmp_path / "out" / "run" / "tables" / "picks.parquet")) == 19
+
+
+@pytest.mark.timeout(180)
+def test_inspect_parts_finds_what_is_planted_and_measures_again(tmp_path):
+    output = run(
+        "inspect_parts.py", "--out", str(tmp_path / "out"), "--good", "6", "--lot", "1", "--workers", "1"
+    )
+    assert re.search(r"AUROC +1\.0+ ", output)
+    images = pd.read_parquet(tmp_path / "out" / "run" / "tables" / "images.parquet")
+    assert images["name"][images["verdict"] == "NOT_FOUND"].tolist() == ["other-label-000", "no-label-000"]
+    first, second = map(float, re.search(r"threshold ([\d.]+), then ([\d.]+)", output).groups())
+    assert first != second
+    assert images["threshold"].round(2).unique().tolist() == [pytest.approx(second, abs=0.006)]
