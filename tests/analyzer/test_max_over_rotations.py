@@ -25,7 +25,7 @@ TURNS = np.array([[[1, 0], [0, 1]], [[-1, 0], [0, -1]], [[0, -1], [1, 0]], [[0, 
 
 def fold(analyzer, steps, state=None):
     state = analyzer.init_state() if state is None else state
-    for scores, matrix, rotation_id in steps:
+    for scores, matrix, rotation_id, *_ in steps:
         state = analyzer(state, scores=scores, rotation_matrix=matrix, rotation_id=rotation_id)
     return state
 

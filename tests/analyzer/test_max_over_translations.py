@@ -14,7 +14,7 @@ TURNS = np.array([[[1, 0], [0, 1]], [[-1, 0], [0, -1]], [[0, -1], [1, 0]]], dtyp
 
 def fold(analyzer, steps):
     state = analyzer.init_state()
-    for scores, matrix, rotation_id in steps:
+    for scores, matrix, rotation_id, *_ in steps:
         state = analyzer(state, scores=scores, rotation_matrix=matrix, rotation_id=rotation_id)
     return analyzer.result(state)
 

@@ -20,7 +20,7 @@ def run(*arguments):
         ("volumes", ["inverse transform, scipy", "scorefold, scipy", "scorefold, scipy, padded"]),
         ("images", ["scorefold, scipy", "OpenCV, masked", "OpenCV, not masked"]),
         ("figures", ["scorefold", "matplotlib"]),
-        ("throughput", ["floor, 12 images", "inspect run, 12 images"]),
+        pytest.param("throughput", ["floor, 12 images", "inspect run, 12 images"], marks=pytest.mark.long),
     ],
 )
 def test_a_benchmark_prints_its_rows(name, rows):

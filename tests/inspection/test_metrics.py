@@ -63,7 +63,10 @@ def distribution(name, rng):
     return scores.astype(np.float32), labels
 
 
-@pytest.mark.parametrize("name", ["normal", "few", "rare", "narrow", "wide", "heavy ties"])
+MORE = [pytest.param(name, marks=pytest.mark.long) for name in ("rare", "narrow", "wide")]
+
+
+@pytest.mark.parametrize("name", ["normal", "few", "heavy ties", *MORE])
 def test_ranking_metrics_of_two_million_scores(name):
     scores, labels = distribution(name, np.random.default_rng(0))
     counts = labelled(scores, labels)

@@ -32,6 +32,7 @@ def test_match_2d_finds_the_coins_and_picks_again(tmp_path):
     assert (tmp_path / "out" / "run" / "report.html").stat().st_size > 10_000
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_match_3d_writes_particles_and_a_finer_search_scores_higher(tmp_path):
     run("match_3d.py", "--out", str(tmp_path / "out"), "--step", "30", "--workers", "1")
@@ -50,6 +51,7 @@ def test_own_cluster_searches_through_a_client(tmp_path):
     assert len(pd.read_parquet(tmp_path / "out" / "run" / "tables" / "picks.parquet")) == 19
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_inspect_parts_finds_what_is_planted_and_measures_again(tmp_path):
     output = run(
