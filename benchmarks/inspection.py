@@ -17,6 +17,7 @@ from scipy.ndimage import gaussian_filter
 
 from benchmarks.measuring import Row, Table, alternate, compare
 from scorefold.rendering.inspection import InspectedImage, draw_panels
+from scorefold.testing.memory import peak_memory_of_workers
 
 WORKERS = 2
 
@@ -151,26 +152,12 @@ def _scorefold(*arguments: str) -> list[int]:
     command = [sys.executable, "-m", "scorefold", *arguments, "--quiet"]
     with subprocess.Popen(command) as process:
         while process.poll() is None:
-            for pid, peak in worker_peaks(process.pid):
+            for pid, peak in peak_memory_of_workers(process.pid).items():
                 peaks[pid] = max(peaks.get(pid, 0), peak)
             time.sleep(0.2)
         if process.returncode:
             raise RuntimeError(f"{' '.join(command)}: exit {process.returncode}")
     return list(peaks.values())
-
-
-def worker_peaks(driver: int) -> list[tuple[int, int]]:
-    """Return process and peak resident set (KiB) so far of the worker processes below a driver."""
-    found = []
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-            command = (status.parent / "cmdline").read_bytes()
-        except (OSError, ValueError):
-            continue
-        if int(fields["PPid"]) == driver and b"spawn_main" in command and "VmHWM" in fields:
-            found.append((int(fields["Pid"]), int(fields["VmHWM"].split()[0])))
-    return found
 
 
 BENCHMARKS: dict[str, Callable[..., list[Table]]] = {"figures": figures, "throughput": throughput}

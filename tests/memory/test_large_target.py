@@ -11,6 +11,7 @@ import zarr
 
 import scorefold
 from scorefold.rotations import angle_to_matrix
+from scorefold.testing.memory import peak_memory_of_workers
 from scorefold.testing.planting import plant, scattered
 
 SIDE = 12_000
@@ -34,20 +35,6 @@ def make_target(path: Path) -> tuple[np.ndarray, np.ndarray]:
         plant(slab, patch, np.ones_like(patch), positions[near] - (low, 0), rotations[near])
         image[start : start + rows] = slab[start - low : start - low + min(rows, SIDE - start)]
     return patch, positions
-
-
-def peak_memory_of_workers(driver: int) -> dict[int, int]:
-    """Return the peak resident set (KiB) so far of the processes below a driver that run Dask workers."""
-    peaks = {}
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-            command = (status.parent / "cmdline").read_bytes()
-        except (OSError, ValueError):
-            continue
-        if int(fields["PPid"]) == driver and b"spawn_main" in command and "VmHWM" in fields:
-            peaks[int(fields["Pid"])] = int(fields["VmHWM"].split()[0])
-    return peaks
 
 
 @pytest.mark.long

@@ -1,7 +1,8 @@
 """A run as the driver and the tasks see it, whatever kind of work it is."""
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -90,6 +91,16 @@ class Run(ABC):
 
         No driver may be at work on it.
         """
+
+    def put(self, files: Mapping[str, bytes]) -> dict[str, str]:
+        """Write files into the run; return their SHA-256 by name, for the record."""
+        for name, data in files.items():
+            self.store.blobs.put(name, data)
+        return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+
+    def put_files(self, files: Mapping[str, Path]) -> dict[str, str]:
+        """Write files that were made elsewhere, and may be large, into the run; see `put`."""
+        return {name: self.store.blobs.put_file(name, path) for name, path in files.items()}
 
 
 def absolute_location(location: str) -> str:

@@ -23,6 +23,7 @@ from scorefold.planning.image_plan import ImagePlan
 from scorefold.planning.images import ImageEntry, images_digest, list_images, pictures_of
 from scorefold.planning.inspect_job import InspectJob, TrainJob
 from scorefold.planning.inspect_request import InspectRequest, TrainRequest
+from scorefold.planning.plan import group_targets
 from scorefold.planning.truth import check_threshold, known_truth, truth_to_bytes
 from scorefold.scoring.masks import MASK_SHAPES, check_mask, template_mask
 from scorefold.store.commit import digest
@@ -364,10 +365,8 @@ def prepare_inspect(request: InspectRequest) -> PreparedInspect:
 
 def _by_shape(entries: list[ImageEntry]) -> list[ImageEntry]:
     """Return entries so that those of one shape follow each other, in the order in which shapes appear."""
-    groups: dict[tuple[int, int], list[ImageEntry]] = {}
-    for entry in entries:
-        groups.setdefault(_plane(entry.source), []).append(entry)
-    return [entry for group in groups.values() for entry in group]
+    groups = group_targets([_plane(entry.source) for entry in entries])
+    return [entries[index] for group in groups.values() for index in group]
 
 
 def _plane(source: TargetSource) -> tuple[int, int]:

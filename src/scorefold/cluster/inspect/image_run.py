@@ -1,11 +1,8 @@
 """What runs over images have in common: job, plan, the table of images, and reading one."""
 
-import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -116,16 +113,6 @@ class ImageRun(Run):
         if entry.stamp is not None and stamp is not None and stamp != entry.stamp:
             raise InputError("the file changed after the run was planned")
         return np.asarray(read_target(entry.source))
-
-    def put(self, files: Mapping[str, bytes]) -> dict[str, str]:
-        """Write files into the run; return their SHA-256 by name, for the record."""
-        for name, data in files.items():
-            self.store.blobs.put(name, data)
-        return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-
-    def put_files(self, files: Mapping[str, Path]) -> dict[str, str]:
-        """Write files that were made elsewhere, and may be large, into the run; see `put`."""
-        return {name: self.store.blobs.put_file(name, path) for name, path in files.items()}
 
     def failures_of(self, key: str) -> dict[str, str]:
         """Return the images that failed in a piece of work, with the reasons; none if it is not done."""

@@ -1,6 +1,5 @@
 """The last tasks of a run: an overlay per target, then tables, contact sheets and the report."""
 
-import hashlib
 import math
 import tempfile
 from pathlib import Path
@@ -107,7 +106,7 @@ def render_target(run: MatchRun, node: Node) -> str:
     except (InputError, OSError) as error:  # it was readable when it was searched
         run.store.commit(node.key, summary={"failure": f"searched, but not drawn: {one_line(error)}"})
         return node.key
-    files = _put(run, {f"figures/{target.name}.png": picture})
+    files = run.put({f"figures/{target.name}.png": picture})
     arrays = {"cutouts": np.stack(cutouts)} if cutouts else {}
     run.store.commit(node.key, arrays=arrays, summary={"files": files})
     return node.key
@@ -168,13 +167,6 @@ def write_report(run: MatchRun, node: Node) -> str:
     return node.key
 
 
-def _put(run: MatchRun, files: dict[str, bytes]) -> dict[str, str]:
-    """Write files into the run; return their SHA-256 by name, for the record."""
-    for name, data in files.items():
-        run.store.blobs.put(name, data)
-    return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-
-
 def picks_frame(run: MatchRun) -> pd.DataFrame:
     """Return the picks of all targets as a table, in the order of targets and ranks."""
     frames = []
@@ -197,7 +189,7 @@ def _write_tables(run: MatchRun) -> dict[str, str]:
         images = _targets_frame(run, picks["target"].value_counts().to_dict())
         for suffix in ("csv", "parquet"):
             write_table(folder / f"images.{suffix}", images, IMAGES_CONVENTION)
-        return _put(run, {f"tables/{path.name}": path.read_bytes() for path in sorted(folder.iterdir())})
+        return run.put_files({f"tables/{path.name}": path for path in sorted(folder.iterdir())})
 
 
 def _targets_frame(run: MatchRun, counts: dict[str, int]) -> pd.DataFrame:
@@ -227,7 +219,7 @@ def _write_pages(run: MatchRun, picks: dict[int, list[DrawnPick]]) -> dict[str, 
     sheets = [encode_png(page) for page in contact_sheets(_best_cutouts(run, picks), run.template_values)]
     run.store.blobs.delete_below(SHEETS)
     pages = {f"{SHEETS}/grid-{number:03d}.png": sheet for number, sheet in enumerate(sheets)}
-    return _put(run, {**pages, "report.html": render_report(_report_data(run, picks, sheets)).encode()})
+    return run.put({**pages, "report.html": render_report(_report_data(run, picks, sheets)).encode()})
 
 
 def _best_cutouts(run: MatchRun, picks: dict[int, list[DrawnPick]]) -> list[Cutout]:
