@@ -27,7 +27,9 @@ def peers_python() -> str | None:
     ready = place / "ready"
     if not ready.exists():
         venv.create(place, with_pip=True, clear=True)
-        wanted = [text.split(";")[0] for text in requires("scorefold") or [] if 'extra == "bench"' in text]
+        wanted = [
+            text.split(";")[0] for text in requires("scorefold") or [] if "bench" in text.partition(";")[2]
+        ]
         made = subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=False)
         if made.returncode:
             print(f"peers: {', '.join(wanted)} cannot be installed; their rows are left out", file=sys.stderr)
