@@ -1,7 +1,9 @@
 """A small search that can be cut in many ways, shared by the tests of runs (cluster, faults)."""
 
 import dataclasses
+import gc
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,13 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frozen_imports() -> None:
+    """Spare tasks, which collect cycles, the search among all that was imported; it takes longer than they do."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -57,15 +66,15 @@ def prepared(targets: list[np.ndarray]) -> "PreparedMatch":
     )
 
 
-@pytest.fixture
-def new_run(tmp_path: Path, prepared: "PreparedMatch") -> Callable[..., "MatchRun"]:
-    """Make runs of that search: ``new_run(name, rotation_block=5, batch_tiles=2, cell=None)``."""
+@pytest.fixture(scope="session")
+def run_at(prepared: "PreparedMatch") -> Callable[..., "MatchRun"]:
+    """Make runs of that search: ``run_at(location, rotation_block=5, batch_tiles=2, cell=None)``."""
     from scipy.fft import next_fast_len
 
     from scorefold.cluster import create_run
 
     def make(
-        name: str = "run",
+        location: Path,
         *,
         rotation_block: int = 2,
         batch_tiles: int = 2,
@@ -87,7 +96,17 @@ def new_run(tmp_path: Path, prepared: "PreparedMatch") -> Callable[..., "MatchRu
             )
         plan = dataclasses.replace(prepared.plan, groups=tuple(groups))
         changed = dataclasses.replace(prepared, plan=plan, **changes)
-        return create_run(str(tmp_path / name), changed, keep_states=keep_states)
+        return create_run(str(location), changed, keep_states=keep_states)
+
+    return make
+
+
+@pytest.fixture
+def new_run(tmp_path: Path, run_at: Callable[..., "MatchRun"]) -> Callable[..., "MatchRun"]:
+    """Make runs of that search for one test: ``new_run(name, rotation_block=5, ...)``, as `run_at`."""
+
+    def make(name: str = "run", **cut: Any) -> "MatchRun":
+        return run_at(tmp_path / name, **cut)
 
     return make
 
@@ -106,3 +125,22 @@ def output_of() -> Callable[[str], dict[str, bytes]]:
         }
 
     return read
+
+
+@pytest.fixture(scope="session")
+def serial_output(
+    run_at: Callable[..., "MatchRun"],
+    output_of: Callable[[str], dict[str, bytes]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., dict[str, bytes]]:
+    """Return what one process makes of the search, undisturbed: ``serial_output(render=False, ...)``, as `run_at`."""
+    from scorefold.cluster import drive
+    from scorefold.cluster.executor import SerialExecutor
+
+    @cache
+    def make(*, render: bool = False, **cut: Any) -> dict[str, bytes]:
+        run = run_at(tmp_path_factory.mktemp("serial") / "run", **cut)
+        drive(run, SerialExecutor(), render=render)
+        return output_of(run.store.location)
+
+    return make

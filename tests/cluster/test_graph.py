@@ -78,7 +78,7 @@ def test_tasks_are_small(wave):
         assert sum(len(frame) for frame in frames) < 2000
 
 
-def test_threads_of_a_worker_take_turns_and_the_user_is_told(new_run, output_of):
+def test_threads_of_a_worker_take_turns_and_the_user_is_told(new_run, output_of, serial_output):
     with Client(
         processes=False, n_workers=1, threads_per_worker=4, dashboard_address=":0", memory_limit=0
     ) as client:
@@ -90,9 +90,7 @@ def test_threads_of_a_worker_take_turns_and_the_user_is_told(new_run, output_of)
             run = new_run(rotation_block=2)
             drive(run, working, render=False)
         assert client.status == "running"
-    serial = new_run("serial", rotation_block=2)
-    drive(serial, SerialExecutor(), render=False)
-    assert output_of(run.store.location) == output_of(serial.store.location)
+    assert output_of(run.store.location) == serial_output()
 
 
 @pytest.mark.parametrize(

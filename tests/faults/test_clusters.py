@@ -62,7 +62,7 @@ def kill_when_leaves_are_done(process, then=lambda: None):
 
 
 def test_a_run_ends_when_its_scheduler_is_gone_and_goes_on_without(
-    new_run, output_of, processes, port, tmp_path
+    new_run, output_of, serial_output, processes, port, tmp_path
 ):
     run = new_run(rotation_block=2)
     scheduler = start_scheduler(processes, port)
@@ -73,13 +73,11 @@ def test_a_run_ends_when_its_scheduler_is_gone_and_goes_on_without(
             drive(run, DaskExecutor(client), render=False, on_progress=kill_when_leaves_are_done(scheduler))
     assert 3 <= run_progress(run, render=False).done["score_leaf"] < run.plan.leaf_count
     drive(open_match(run.store.location), SerialExecutor(), render=False)
-    whole = new_run("whole", rotation_block=2)
-    drive(whole, SerialExecutor(), render=False)
-    assert output_of(run.store.location) == output_of(whole.store.location)
+    assert output_of(run.store.location) == serial_output()
 
 
 @pytest.mark.long
-def test_a_scheduler_that_is_started_again_finishes_the_run(new_run, output_of, processes, port, tmp_path):
+def test_a_scheduler_that_is_started_again_finishes_the_run(new_run, output_of, serial_output, processes, port, tmp_path):
     run = new_run(rotation_block=2)
     scheduler = start_scheduler(processes, port)
     start_worker(processes, port, tmp_path)
@@ -95,9 +93,7 @@ def test_a_scheduler_that_is_started_again_finishes_the_run(new_run, output_of, 
             render=False,
             on_progress=kill_when_leaves_are_done(scheduler, then=supervise),
         )
-    whole = new_run("whole", rotation_block=2)
-    drive(whole, SerialExecutor(), render=False)
-    assert output_of(run.store.location) == output_of(whole.store.location)
+    assert output_of(run.store.location) == serial_output()
 
 
 @pytest.mark.long

@@ -66,26 +66,19 @@ class Saboteur:
         return {key for key, count in self.ended.items() if count > 1}
 
 
-@pytest.fixture
-def undamaged(new_run, output_of):
-    run = new_run("undamaged", rotation_block=4)
-    drive(run, SerialExecutor(), render=False)
-    return output_of(run.store.location)
-
-
 @pytest.mark.parametrize("name", DAMAGES)
 @pytest.mark.parametrize("stage", ["score_leaf", "merge"])
-def test_a_damaged_partial_is_computed_again(new_run, output_of, undamaged, stage, name):
-    run = new_run(rotation_block=4)
+def test_a_damaged_partial_is_computed_again(new_run, output_of, serial_output, stage, name):
+    run = new_run(rotation_block=8)
     saboteur = Saboteur(run.store.location, stage, DAMAGES[name])
     drive(run, SerialExecutor(), render=False, on_progress=saboteur)
     assert saboteur.repeated() == {saboteur.key}
-    assert output_of(run.store.location) == undamaged
+    assert output_of(run.store.location) == serial_output()
     assert not verify(run.store).damaged
 
 
 def test_a_damaged_record_is_kept_for_inspection(new_run):
-    run = new_run(rotation_block=4)
+    run = new_run(rotation_block=8)
     saboteur = Saboteur(run.store.location, "score_leaf", DAMAGES["a bit of a chunk flips"])
     drive(run, SerialExecutor(), render=False, on_progress=saboteur)
     (note,) = (Path(run.store.location) / "quarantine").iterdir()
@@ -95,23 +88,21 @@ def test_a_damaged_record_is_kept_for_inspection(new_run):
 @pytest.mark.parametrize("damage", [flip, truncate, Path.unlink])
 @pytest.mark.parametrize("name", ["scores", "rotations"])
 def test_a_damaged_tile_of_a_map_is_written_again_from_its_partial(
-    new_run, output_of, undamaged, damage, name
+    new_run, output_of, serial_output, damage, name
 ):
     def spoil(location, _):
         damage(next(path for path in chunks(location, "results") if f"/{name}/0/" in str(path)))
 
-    run = new_run(rotation_block=4)
+    run = new_run(rotation_block=8)
     saboteur = Saboteur(run.store.location, "write_result", spoil)
     drive(run, SerialExecutor(), render=False, on_progress=saboteur)
     assert saboteur.repeated() == {saboteur.key}
-    assert output_of(run.store.location) == undamaged
+    assert output_of(run.store.location) == serial_output()
 
 
-def test_one_damaged_record_that_many_tasks_need_is_one_failure(new_run, output_of):
+def test_one_damaged_record_that_many_tasks_need_is_one_failure(new_run, output_of, serial_output):
     """Three targets in one batch read the record of its maps."""
-    run = new_run(rotation_block=4, batch_tiles=3)
-    intact = new_run("intact", rotation_block=4, batch_tiles=3)
-    drive(intact, SerialExecutor(), render=False)
+    run = new_run(rotation_block=8, batch_tiles=3)
 
     def spoil(location, key):
         truncate(Path(location) / f"commits/{key}.json")
@@ -119,11 +110,11 @@ def test_one_damaged_record_that_many_tasks_need_is_one_failure(new_run, output_
     saboteur = Saboteur(run.store.location, "write_result", spoil)
     drive(run, SerialExecutor(), render=False, on_progress=saboteur)
     assert saboteur.repeated() == {saboteur.key}
-    assert output_of(run.store.location) == output_of(intact.store.location)
+    assert output_of(run.store.location) == serial_output()
 
 
-def test_a_map_damaged_after_garbage_was_collected_is_searched_again(new_run, output_of, undamaged):
-    run = new_run(rotation_block=4)
+def test_a_map_damaged_after_garbage_was_collected_is_searched_again(new_run, output_of, serial_output):
+    run = new_run(rotation_block=8)
     drive(run, SerialExecutor(), render=False)
     collect_garbage(run.store, run.needed())
     assert not [key for key in run.store.committed() if key.startswith(("score_leaf", "merge"))]
@@ -139,26 +130,26 @@ def test_a_map_damaged_after_garbage_was_collected_is_searched_again(new_run, ou
         render=False,
         on_progress=lambda p: ended.update([p.last.node.stage] if p.last and not p.last.error else []),
     )
-    assert ended["score_leaf"] == 6
+    assert ended["score_leaf"] == 3
     assert ended["write_result"] == 1
     assert not verify(run.store).damaged
-    maps = {name: data for name, data in undamaged.items() if name.startswith("results")}
+    maps = {name: data for name, data in serial_output().items() if name.startswith("results")}
     again = {n: d for n, d in output_of(run.store.location).items() if n.startswith("results")}
     assert again == maps
 
 
-def test_damaged_picks_are_called_again(new_run, output_of, undamaged):
-    run = new_run(rotation_block=4)
+def test_damaged_picks_are_called_again(new_run, output_of, serial_output):
+    run = new_run(rotation_block=8)
     saboteur = Saboteur(
         run.store.location, "call_picks", lambda at, key: truncate(Path(at) / f"commits/{key}.json")
     )
     drive(run, SerialExecutor(), render=False, on_progress=saboteur)
     assert saboteur.repeated() == {saboteur.key}
-    assert output_of(run.store.location) == undamaged
+    assert output_of(run.store.location) == serial_output()
 
 
 def test_what_damages_itself_every_time_ends_the_run(new_run):
-    run = new_run(rotation_block=4)
+    run = new_run(rotation_block=8)
 
     def spoil_always(progress):
         if progress.last and progress.last.node.stage == "score_leaf" and not progress.last.error:
@@ -170,13 +161,13 @@ def test_what_damages_itself_every_time_ends_the_run(new_run):
     drive(open_match(run.store.location), SerialExecutor(), render=False)
 
 
-def test_damage_is_repaired_on_a_cluster(new_run, output_of, undamaged):
+def test_damage_is_repaired_on_a_cluster(new_run, output_of, serial_output):
     """A repair has the name of the work before; Dask must not answer with its old success."""
-    run = new_run(rotation_block=4)
+    run = new_run(rotation_block=8)
     saboteur = Saboteur(run.store.location, "write_result", DAMAGES["the record is lost"])
     with Client(
         processes=False, n_workers=1, threads_per_worker=1, dashboard_address=":0", memory_limit=0
     ) as client:
         drive(run, DaskExecutor(client), render=False, on_progress=saboteur)
     assert saboteur.key in run.store.committed()
-    assert output_of(run.store.location) == undamaged
+    assert output_of(run.store.location) == serial_output()

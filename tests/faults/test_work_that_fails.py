@@ -1,7 +1,5 @@
 """Targets that vanish, tasks that raise, workers and schedulers that die: what can be done is done, nothing hangs."""
 
-import subprocess
-import sys
 from collections import Counter
 
 import numpy as np
@@ -9,6 +7,7 @@ import pandas as pd
 import pytest
 from distributed import Client, Future
 
+from scorefold.cli.application import application
 from scorefold.cluster import create_run, drive, open_match, run_progress, tasks
 from scorefold.cluster.driver import ATTEMPTS
 from scorefold.cluster.executor import SerialExecutor
@@ -32,6 +31,7 @@ def file_run(tmp_path, targets):
         mask="disk",
         step=45,
         threshold=0.7,
+        fft="scipy",
     )
     return create_run(str(tmp_path / "run"), prepare_match(request))
 
@@ -82,24 +82,11 @@ def test_a_target_that_vanishes_after_it_was_searched_keeps_its_picks(tmp_path, 
     assert (tmp_path / "run/report.html").exists()
 
 
-def test_the_command_line_says_what_failed(tmp_path, file_run):
+def test_the_command_line_says_what_failed(tmp_path, file_run, capsys):
     (tmp_path / "image-0.npy").unlink()
-    command = [
-        sys.executable,
-        "-c",
-        "from scorefold.cli import main; main()",
-        "resume",
-        str(tmp_path / "run"),
-    ]
-    done = subprocess.run(
-        [*command, "--scheduler", "serial", "--no-render", "-q"],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=80,
-    )
-    assert done.returncode == 1
-    assert "image-0" in done.stderr
+    options = ["--scheduler", "serial", "--no-render", "-q"]
+    assert application(["resume", str(tmp_path / "run"), *options], standalone_mode=False) == 1
+    assert capsys.readouterr().err.startswith("failed  image-0: ")
 
 
 @pytest.fixture
@@ -135,7 +122,7 @@ def test_a_task_that_always_raises_ends_the_run_and_says_how_to_go_on(new_run, b
 
 @pytest.mark.parametrize("dask", [False, True], ids=["serial", "dask"])
 def test_what_is_kept_after_a_failure_is_not_done_again(
-    new_run, output_of, broken_merge, client, dask, monkeypatch
+    new_run, output_of, serial_output, broken_merge, client, dask, monkeypatch
 ):
     run = new_run(rotation_block=6)
     broken_merge(10**6)
@@ -151,9 +138,7 @@ def test_what_is_kept_after_a_failure_is_not_done_again(
     )
     assert ended["score_leaf"] == 0
     assert ended["merge"] == run.plan.merge_count
-    whole = new_run("whole", rotation_block=6)
-    drive(whole, SerialExecutor(), render=False)
-    assert output_of(run.store.location) == output_of(whole.store.location)
+    assert output_of(run.store.location) == serial_output()
 
 
 def test_a_task_that_raises_now_and_then_does_not_stop_the_run(new_run, broken_merge):

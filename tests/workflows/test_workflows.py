@@ -1,6 +1,7 @@
 """The workflows run as they are, at a coarser step, and find what is planted."""
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ def run(script: str, *arguments: str) -> str:
 
 @pytest.mark.timeout(180)
 def test_match_2d_finds_the_coins_and_picks_again(tmp_path):
-    output = run("match_2d.py", "--out", str(tmp_path / "out"), "--step", "6", "--workers", "1")
+    output = run("match_2d.py", "--out", str(tmp_path / "out"), "--step", "8", "--workers", "1")
     assert re.search(r"19 picks above 0.6, \d+ above 0.85", output)
     picks = pd.read_parquet(tmp_path / "out" / "run" / "tables" / "picks.parquet")
     assert (picks["score"] >= 0.85).all()
@@ -45,9 +46,11 @@ def test_match_3d_writes_particles_and_a_finer_search_scores_higher(tmp_path):
 
 
 @pytest.mark.timeout(180)
-def test_own_cluster_searches_through_a_client(tmp_path):
-    output = run("own_cluster.py", "--out", str(tmp_path / "out"), "--step", "6")
-    assert "dashboard: http://127.0.0.1:" in output
+def test_own_cluster_searches_through_a_client(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["own_cluster.py", "--out", str(tmp_path / "out"), "--step", "8"])
+    # In this process, which spares a start: that of the workers shows that the script guards its main.
+    runpy.run_path(str(WORKFLOWS / "own_cluster.py"), run_name="__main__")
+    assert "dashboard: http://127.0.0.1:" in capsys.readouterr().out
     assert len(pd.read_parquet(tmp_path / "out" / "run" / "tables" / "picks.parquet")) == 19
 
 

@@ -1,7 +1,6 @@
 """A small data set of a printed part: good images, images with and without defects, masks; and its model."""
 
 import dataclasses
-import gc
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,17 +11,6 @@ import pytest
 SHAPE = (24, 30)
 DEFECTS = {"a/part-1": (6, 8, 70), "a/part-3": (14, 20, -70), "b/part-1": (10, 12, 60)}
 """Row, column and contrast of the planted defects, 5 x 5 pixels, by image."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def frozen_imports():
-    """Spare tasks the search for cycles in what was imported, which takes longer than they do."""
-    import scorefold.cluster  # noqa: F401
-
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.timeout(170)
 
 @pytest.fixture(scope="module")
 def client():
-    with local_cluster(4) as connected:
+    with local_cluster(2) as connected:
         yield connected
 
 
@@ -95,7 +95,7 @@ def scale(client, workers):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("workers", [4, 2])
+@pytest.mark.parametrize("workers", [2, 4])
 def test_a_cluster_of_any_size_writes_what_one_process_writes(client, start, serial_output, output, workers):
     scale(client, workers)
     run = start()
