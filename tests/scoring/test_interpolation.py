@@ -8,7 +8,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from scorefold.rotations import angle_to_matrix
-from scorefold.scoring.interpolation import extended, turned
+from scorefold.scoring.interpolation import extended, points_of, turned
 
 SHAPES = [(9, 12), (7, 7), (2, 5), (6, 8, 7), (4, 4, 9)]
 
@@ -28,19 +28,23 @@ def test_inside_of_the_array_it_equals_scipy(order, mirror, mode, seed, shape):
     offset = (np.array(shape) - 1) / 2 - rotation.T @ ((np.array(box) - 1) / 2)
     where = np.tensordot(rotation.T, np.indices(box), 1) + offset.reshape(-1, *(1,) * dimensions)
     inside = np.all([(w > -0.999) & (w < n - 0.001) for w, n in zip(where, shape, strict=True)], axis=0)
-    found = turned(extended(coefficients, mirror=mirror), rotation.T, offset, order, inside.astype(float))
+    everywhere = points_of(np.ones(box))
+    found = turned(extended(coefficients, mirror=mirror), rotation.T, offset, order, everywhere).reshape(box)
     expected = ndimage.affine_transform(
         coefficients, rotation.T, offset, box, order=order, mode=mode, prefilter=False
     )
     # Two evaluations in float64 of sums of up to 64 terms of order 1.
     np.testing.assert_allclose(found[inside], expected[inside], atol=1e-12)
-    assert not found[~inside].any()
+    outside = np.any([(w < -1.001) | (w > n + 0.001) for w, n in zip(where, shape, strict=True)], axis=0)
+    assert not found[outside].any()
 
 
 @pytest.mark.parametrize("order", [1, 3])
 def test_what_lies_outside_of_the_array_is_zero(order):
     source = extended(np.ones((4, 4)), mirror=False)
-    found = turned(source, np.eye(2), np.array([-6.0, -6.0]), order, np.ones((16, 16)))
+    found = turned(source, np.eye(2), np.array([-6.0, -6.0]), order, points_of(np.ones((16, 16)))).reshape(
+        16, 16
+    )
     assert found[6:10, 6:10].all()
     assert not found[:5].any()
     assert not found[11:].any()
@@ -48,10 +52,10 @@ def test_what_lies_outside_of_the_array_is_zero(order):
     assert not found[:, 11:].any()
 
 
-def test_voxels_without_weight_are_zero():
+def test_only_voxels_with_a_weight_are_evaluated():
     weights = np.zeros((5, 5))
     weights[2, 3] = 0.5
     source = extended(np.arange(25.0).reshape(5, 5), mirror=True)
-    found = turned(source, np.eye(2), np.zeros(2), 1, weights)
-    assert found[2, 3] == 13
-    assert np.count_nonzero(found) == 1
+    points = points_of(weights)
+    assert points.tolist() == [[0, 2, 3]]
+    assert turned(source, np.eye(2), np.zeros(2), 1, points).tolist() == [13]

@@ -1,6 +1,7 @@
 """Pure folds of score maps: maxima, peaks and statistics that merge in any order to the same bytes."""
 
 from scorefold.analyzer.abstract import AbstractAnalyzer
+from scorefold.analyzer.approximate_moments import ApproximateMoments, ApproximateScoreMoments
 from scorefold.analyzer.constrained import MaxScoreOverRotationsConstrained
 from scorefold.analyzer.coverage import Coverage
 from scorefold.analyzer.exact_sum import ExactSum
@@ -53,6 +54,8 @@ from scorefold.analyzer.statistics import (
 __all__ = [
     "AbstractAnalyzer",
     "AnalyzerProduct",
+    "ApproximateMoments",
+    "ApproximateScoreMoments",
     "Coverage",
     "DefectCounts",
     "DefectDensity",

@@ -88,7 +88,7 @@ def make_plan(
         tilings[shape] = (choose_tiling(shape, template.box, reach, memory), targets)
 
     fft_shapes = sorted({tiling.fft_shape for tiling, _ in tilings.values()})
-    wisdom = provider(search.fft).learn(fft_shapes, sorted({search.dtype, "float64"}))
+    wisdom = provider(search.fft).learn(fft_shapes, template.box, sorted({search.dtype, "float64"}))
     transforms = provider(search.fft, wisdom)
     measure = calibration or (
         lambda shape: calibrate(template, rotations, score, transforms, shape, search.dtype, seconds=0.3)

@@ -1,5 +1,6 @@
 """Rotation sets, the symmetry of templates, conventions of angles, and files of rotations."""
 
+from scorefold.rotations.cells import RotationCells, rotation_cells
 from scorefold.rotations.conventions import (
     angle_to_matrix,
     geodesic_angle,
@@ -15,6 +16,7 @@ from scorefold.rotations.symmetry import symmetry_group
 from scorefold.rotations.validation import check_rotations
 
 __all__ = [
+    "RotationCells",
     "angle_to_matrix",
     "check_rotations",
     "covering_radius",
@@ -24,6 +26,7 @@ __all__ = [
     "plane_rotations",
     "read_rotations",
     "relion_to_matrix",
+    "rotation_cells",
     "space_rotations",
     "symmetry_group",
     "write_rotations",

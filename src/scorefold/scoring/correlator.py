@@ -34,22 +34,21 @@ class Correlator:
         self.dtype = np.dtype(dtype)
         self.valid_shape = tuple(f - b + 1 for f, b in zip(fft_shape, box, strict=True))
         self._transforms = {
-            "working": provider.transform(fft_shape, dtype),
-            "double": provider.transform(fft_shape, "float64"),
+            "working": provider.transform(fft_shape, box, dtype),
+            "double": provider.transform(fft_shape, box, "float64"),
         }
 
     def target_spectrum(self, values: Array, precision: Precision = "working") -> Array:
         """Return the spectrum of a tile; tiles smaller than the transform are zero-padded at the end."""
-        return self._transforms[precision].forward(values)
+        return self._transforms[precision].target(values)
 
     def template_spectrum(self, values: Array, precision: Precision = "working") -> Array:
-        """Return the conjugate spectrum of an array in the search box."""
-        spectrum = self._transforms[precision].forward(values)
-        return np.conj(spectrum, out=spectrum)
+        """Return what `correlate` needs of an array in the search box."""
+        return self._transforms[precision].filter(values)
 
     def correlate(self, target: Array, template: Array, precision: Precision = "working") -> Array:
         r"""Return :math:`\sum_u f(n + u)\, g(u)` for every position n of the box inside the tile.
 
         The array is a view that the next correlation of the same precision overwrites.
         """
-        return self._transforms[precision].inverse_of_product(target, template, self.valid_shape)
+        return self._transforms[precision].correlate(target, template)

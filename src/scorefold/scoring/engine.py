@@ -13,16 +13,20 @@ from scorefold.scoring.fft import FourierProvider
 from scorefold.scoring.fused import fold_terms
 from scorefold.scoring.score import Score, TargetTile
 from scorefold.scoring.template import Template
-from scorefold.scoring.tile import Tile
+from scorefold.scoring.tile import Tile, Window
 
+Array = NDArray[Any]
 Analyzer = AbstractAnalyzer[Any, Any]
 
 
 class Batch(Protocol):
     """Tiles that an engine has prepared."""
 
-    def fold(self, rotation_id: int, states: list[Any]) -> list[Any]:
-        """Fold one rotation of the rotation set into the states, one per tile; return the new ones."""
+    def fold(self, step: int, states: list[Any]) -> list[Any]:
+        """Fold one step of the engine into the states, one per tile; return the new ones.
+
+        A step is what an engine folds at a time: a rotation of the rotation set, or a cell of it.
+        """
         ...
 
 
@@ -92,13 +96,32 @@ class ExactEngine:
         self, tiles: Sequence[Tile], pixels: Sequence[TargetTile], analyzers: Sequence[Analyzer]
     ) -> "ExactBatch":
         """Transform the tiles; see `Engine.prepare`."""
+        return ExactBatch(self, tiles, self.prepare_tiles(tiles, pixels), analyzers)
+
+    def prepare_tiles(self, tiles: Sequence[Tile], pixels: Sequence[TargetTile]) -> list[Any]:
+        """Return what the score needs of every tile."""
         for tile in tiles:
             if any(n > valid for n, valid in zip(tile.shape, self.correlator.valid_shape, strict=True)):
                 raise InputError(
                     f"tile of shape {tile.shape}: larger than a transform allows, "
                     f"{self.correlator.valid_shape}"
                 )
-        return ExactBatch(self, tiles, pixels, analyzers)
+        return [self.score.prepare_tile(p, self.template, self.correlator) for p in pixels]
+
+    def prepare_rotation(self, rotation: NDArray[np.float64]) -> tuple[Any, Window]:
+        """Return what the score needs of a rotation, and the part of the search box that counts."""
+        rotated = self.template.rotated(rotation)
+        return self.score.prepare_rotation(rotated, self.correlator), rotated.support
+
+    def window(self, tile: Tile, support: Window) -> Window:
+        """Return the positions of a tile that are scored with such a support."""
+        return tile.everywhere if self.everywhere else tile.window(support, self.template.box)
+
+    def terms(self, tile: Tile, target: Any, rotation: Any) -> tuple[Array, Array | None]:
+        """Return numerator and weight at the positions of a tile."""
+        numerator, weight = self.score.terms(target, rotation, self.correlator)
+        positions = tuple(slice(0, n) for n in tile.shape)
+        return numerator[positions], None if weight is None else weight[positions]
 
 
 class ExactBatch:
@@ -108,38 +131,26 @@ class ExactBatch:
         self,
         engine: ExactEngine,
         tiles: Sequence[Tile],
-        pixels: Sequence[TargetTile],
+        prepared: list[Any],
         analyzers: Sequence[Analyzer],
     ) -> None:
         self._engine = engine
         self._tiles = tiles
+        self._prepared = prepared
         self._analyzers = analyzers
-        self._prepared = [engine.score.prepare_tile(p, engine.template, engine.correlator) for p in pixels]
 
     def fold(self, rotation_id: int, states: list[Any]) -> list[Any]:
         """Fold one rotation into the states of all tiles; the rotated template is transformed once."""
         engine = self._engine
         rotation = engine.rotations[rotation_id]
-        rotated = engine.template.rotated(rotation)
-        prepared = engine.score.prepare_rotation(rotated, engine.correlator)
+        prepared, support = engine.prepare_rotation(rotation)
         folded = []
         for tile, target, analyzer, state in zip(
             self._tiles, self._prepared, self._analyzers, states, strict=True
         ):
-            numerator, weight = engine.score.terms(target, prepared, engine.correlator)
-            positions = tuple(slice(0, n) for n in tile.shape)
-            window = (
-                tile.everywhere if engine.everywhere else tile.window(rotated.support, engine.template.box)
-            )
+            numerator, weight = engine.terms(tile, target, prepared)
+            window = engine.window(tile, support)
             folded.append(
-                engine.fold_terms(
-                    analyzer,
-                    state,
-                    numerator[positions],
-                    None if weight is None else weight[positions],
-                    window,
-                    rotation,
-                    rotation_id,
-                )
+                engine.fold_terms(analyzer, state, numerator, weight, window, rotation, rotation_id)
             )
         return folded

@@ -1,21 +1,16 @@
 """Fourier transforms behind one small interface: SciPy's by default, FFTW when pyFFTW is installed.
 
-A provider makes one *transform* per (shape, precision). A transform zero-pads what it is given to its shape,
-so that a rotated template and a tile share it. Spectra are scaled by 1/sqrt(size), so that the unscaled
-inverse of a product of two of them is their convolution. FFTW chooses its algorithms by timing them; to give
-the same bytes in every process the choice is made once, exported as *wisdom*, kept with the plan of the run
-and imported everywhere else.
+A provider makes one *transform* per shape, box and precision; it correlates arrays of up to that shape with *filters*
+of the size of the box. A filter is much smaller than the shape, and only positions at which it lies inside are wanted.
+So axes are transformed one after the other: lines of zeros never are, and neither are lines that nobody wants. Along
+the first axis the filter is transformed, multiplied and transformed back column by column, in a buffer that the
+processor's cache holds.
 """
 
-import base64
 import importlib.util
-import json
-import os
-import platform
-import tempfile
-import threading
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,23 +20,87 @@ from numpy.typing import DTypeLike, NDArray
 from scorefold.errors import InputError
 
 Array = NDArray[Any]
+Shape = tuple[int, ...]
+
+COLUMNS = 128
+"""Columns along the first axis that are transformed together."""
 
 
-class Transform(Protocol):
-    """A real Fourier transform of one shape and precision."""
+class Transform(ABC):
+    """The transforms of one shape, box and precision.
 
-    shape: tuple[int, ...]
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of the transforms, two axes or three.
+    box : tuple of int
+        Shape of the filters.
+    dtype : dtype
+        float32 or float64.
+    """
 
-    def forward(self, array: Array) -> Array:
+    def __init__(self, shape: Shape, box: Shape, dtype: np.dtype[Any]) -> None:
+        self.shape = shape
+        self.kept = tuple(n - b + 1 for n, b in zip(shape, box, strict=True))
+        self._dtype = dtype
+        self._half = (*shape[1:-1], shape[-1] // 2 + 1)
+        self._columns = self._buffer((shape[0], min(COLUMNS, math.prod(self._half))))
+        self._rows = self._buffer((self.kept[0], *self._half))
+
+    def target(self, array: Array) -> Array:
         """Return the half spectrum over sqrt(size) of `array`, zero-padded at the end of each axis."""
-        ...
+        partial = self._all_but_first(array, array.shape[0])
+        spectrum: Array = scipy.fft.fft(
+            partial, self.shape[0], axis=0, norm="ortho", workers=1, overwrite_x=True
+        )
+        return spectrum
 
-    def inverse_of_product(self, first: Array, second: Array, wanted: tuple[int, ...] | None = None) -> Array:
-        """Return the inverse transform of ``first * second``, or the first `wanted` values along each axis.
+    def filter(self, array: Array) -> Array:
+        """Return what `correlate` needs of an array of the box: its conjugate spectrum along all axes but the first."""
+        partial = self._all_but_first(array, array.shape[0])
+        partial *= self._dtype.type(1 / math.sqrt(self.shape[0]))
+        return np.conj(partial, out=partial)
 
-        The array may be overwritten by the next call.
+    def correlate(self, target: Array, filter: Array) -> Array:  # noqa: A002
+        r"""Return :math:`\sum_u f(n + u)\, g(u)` for every position n of the box inside the shape.
+
+        The array is a view that the next call overwrites.
         """
-        ...
+        length, width = len(filter), self._columns.shape[1]
+        spectra, conjugate = target.reshape(self.shape[0], -1), filter.reshape(length, -1)
+        rows = self._rows.reshape(self.kept[0], -1)
+        for start in range(0, rows.shape[1], width):
+            stop = min(start + width, rows.shape[1])
+            place = slice(0, stop - start)  # what is beyond the last column was left there by others
+            self._columns[:length, place] = conjugate[:, start:stop]
+            self._columns[length:, place] = 0
+            self._transform_columns()
+            self._columns[:, place] *= spectra[:, start:stop]
+            self._transform_columns()
+            rows[:, start:stop] = self._columns[: self.kept[0], place]
+        return self._transform_rows()
+
+    def _all_but_first(self, array: Array, length: int) -> Array:
+        spectrum: Array = scipy.fft.rfft(
+            np.asarray(array, self._dtype), self.shape[-1], norm="ortho", workers=1
+        )
+        for axis in range(len(self.shape) - 2, 0, -1):
+            spectrum = scipy.fft.fft(
+                spectrum, self.shape[axis], axis=axis, norm="ortho", workers=1, overwrite_x=True
+            )
+        return spectrum.reshape(length, *self._half)
+
+    def _buffer(self, shape: Shape) -> Array:
+        """Return zeros for complex numbers of the working precision."""
+        return np.zeros(shape, np.result_type(self._dtype, np.complex64))
+
+    @abstractmethod
+    def _transform_columns(self) -> None:
+        """Transform the buffer of columns backwards along its first axis, without a factor, in place."""
+
+    @abstractmethod
+    def _transform_rows(self) -> Array:
+        """Return the unscaled real inverse of the rows along all axes but the first, cut to what is kept."""
 
 
 class FourierProvider(Protocol):
@@ -49,46 +108,28 @@ class FourierProvider(Protocol):
 
     name: str
 
-    def transform(self, shape: tuple[int, ...], dtype: DTypeLike) -> Transform:
-        """Return the transform for real arrays of `shape` and `dtype` (float32 or float64)."""
+    def transform(self, shape: Shape, box: Shape, dtype: DTypeLike) -> Transform:
+        """Return the transform of a shape and box for `dtype` (float32 or float64)."""
         ...
 
-    def learn(self, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str]) -> str:
+    def learn(self, shapes: Sequence[Shape], box: Shape, dtypes: Sequence[str]) -> str:
         """Choose algorithms for these transforms and return the choice as text, for `provider` elsewhere."""
         ...
 
 
-def padded_spectrum(array: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Return the half spectrum over sqrt(size) of an array that is zero-padded at the end of each axis.
+class _ScipyTransform(Transform):
+    def _transform_columns(self) -> None:
+        self._columns[...] = scipy.fft.ifft(
+            self._columns, axis=0, norm="forward", workers=1, overwrite_x=True
+        )
 
-    Axis by axis, the last first: what is padded is transformed when its turn comes, so that lines of zeros never are.
-    A template a quarter as long as the transform on each axis costs less than half of a transform.
-    """
-    spectrum: Array = scipy.fft.rfft(np.asarray(array, dtype), shape[-1], norm="ortho", workers=1)
-    for axis in range(len(shape) - 2, -1, -1):
-        spectrum = scipy.fft.fft(spectrum, shape[axis], axis=axis, norm="ortho", workers=1, overwrite_x=True)
-    return spectrum
-
-
-class _ScipyTransform:
-    def __init__(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-        self.shape = shape
-        self._dtype = dtype
-        half = (*shape[:-1], shape[-1] // 2 + 1)
-        self._product = np.empty(half, np.result_type(dtype, np.complex64))
-
-    def forward(self, array: Array) -> Array:
-        return padded_spectrum(array, self.shape, self._dtype)
-
-    def inverse_of_product(self, first: Array, second: Array, wanted: tuple[int, ...] | None = None) -> Array:
-        kept = wanted or self.shape
-        values: Array = np.multiply(first, second, out=self._product)
-        # Axis by axis, the first first: lines that nobody wants are dropped before they are transformed.
-        for axis in range(len(self.shape) - 1):
-            values = scipy.fft.ifft(values, axis=axis, norm="forward", workers=1, overwrite_x=True)
-            values = values[(slice(None),) * axis + (slice(0, kept[axis]),)]
-        values = scipy.fft.irfft(values, self.shape[-1], norm="forward", workers=1, overwrite_x=True)
-        return values[..., : kept[-1]]
+    def _transform_rows(self) -> Array:
+        values: Array = self._rows
+        for axis in range(1, len(self.shape) - 1):
+            values = scipy.fft.ifft(values, axis=axis, norm="forward", workers=1)
+            values = values[(slice(None),) * axis + (slice(0, self.kept[axis]),)]
+        values = scipy.fft.irfft(values, self.shape[-1], norm="forward", workers=1)
+        return values[..., : self.kept[-1]]
 
 
 class ScipyProvider:
@@ -97,127 +138,18 @@ class ScipyProvider:
     name = "scipy"
 
     def __init__(self) -> None:
-        self._transforms: dict[tuple[tuple[int, ...], np.dtype[Any]], _ScipyTransform] = {}
+        self._transforms: dict[tuple[Shape, Shape, np.dtype[Any]], _ScipyTransform] = {}
 
-    def transform(self, shape: tuple[int, ...], dtype: DTypeLike) -> Transform:
-        """Return the transform for real arrays of `shape` and `dtype` (float32 or float64)."""
-        key = (tuple(shape), np.dtype(dtype))
+    def transform(self, shape: Shape, box: Shape, dtype: DTypeLike) -> Transform:
+        """Return the transform of a shape and box for `dtype` (float32 or float64)."""
+        key = (tuple(shape), tuple(box), np.dtype(dtype))
         if key not in self._transforms:
             self._transforms[key] = _ScipyTransform(*key)
         return self._transforms[key]
 
-    def learn(self, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str]) -> str:  # noqa: ARG002
+    def learn(self, shapes: Sequence[Shape], box: Shape, dtypes: Sequence[str]) -> str:  # noqa: ARG002
         """Return an empty text: SciPy's algorithms do not depend on timing."""
         return ""
-
-
-class _FftwTransform:
-    def __init__(self, pyfftw: Any, shape: tuple[int, ...], dtype: np.dtype[Any], *, wise: bool) -> None:
-        self.shape = shape
-        self._dtype = dtype
-        complex_dtype = np.result_type(dtype, np.complex64)
-        half = (*shape[:-1], shape[-1] // 2 + 1)
-        self._real = pyfftw.zeros_aligned(shape, dtype)
-        self._half = pyfftw.empty_aligned(half, complex_dtype)
-        axes = tuple(range(len(shape)))
-
-        def plan(source: Array, sink: Array, direction: str) -> Any:
-            options = {"axes": axes, "direction": direction, "threads": 1}
-            if wise:
-                try:
-                    return pyfftw.FFTW(source, sink, flags=("FFTW_MEASURE", "FFTW_WISDOM_ONLY"), **options)
-                except RuntimeError:  # no wisdom for this shape: choose without timing, hence reproducibly
-                    return pyfftw.FFTW(source, sink, flags=("FFTW_ESTIMATE",), **options)
-            return pyfftw.FFTW(source, sink, flags=("FFTW_MEASURE",), **options)
-
-        self._inverse = plan(self._half, self._real, "FFTW_BACKWARD")
-
-    def forward(self, array: Array) -> Array:
-        return padded_spectrum(array, self.shape, self._dtype)
-
-    def inverse_of_product(self, first: Array, second: Array, wanted: tuple[int, ...] | None = None) -> Array:
-        np.multiply(first, second, out=self._half)
-        self._inverse.execute()
-        values: Array = self._real[tuple(slice(0, n) for n in wanted or self.shape)]
-        return values
-
-
-_planning = threading.Lock()
-"""FFTW keeps one body of wisdom a process: held while it is that of one provider and nobody else's."""
-
-
-class FftwProvider:
-    """Transforms by FFTW through pyFFTW (``pip install scorefold[fast]``), one thread each.
-
-    Parameters
-    ----------
-    wisdom : str
-        What `learn` returned; empty to choose every algorithm without timing.
-    """
-
-    name = "fftw"
-
-    def __init__(self, wisdom: str = "") -> None:
-        import pyfftw  # noqa: PLC0415 - an optional dependency
-
-        self._pyfftw = pyfftw
-        self._wisdom = [
-            tuple(base64.b64decode(part) for part in one.split(",")) for one in wisdom.split(";") if one
-        ]
-        self._transforms: dict[tuple[tuple[int, ...], np.dtype[Any]], _FftwTransform] = {}
-
-    def transform(self, shape: tuple[int, ...], dtype: DTypeLike) -> Transform:
-        """Return the transform for real arrays of `shape` and `dtype` (float32 or float64)."""
-        key = (tuple(shape), np.dtype(dtype))
-        if key not in self._transforms:
-            with _planning:
-                self._pyfftw.forget_wisdom()
-                for one in self._wisdom:
-                    self._pyfftw.import_wisdom(one)
-                self._transforms[key] = _FftwTransform(self._pyfftw, *key, wise=True)
-        return self._transforms[key]
-
-    def learn(self, shapes: Sequence[tuple[int, ...]], dtypes: Sequence[str]) -> str:
-        """Time FFTW's algorithms for these transforms and return the wisdom as text.
-
-        What was learned is kept in the user's cache folder, so that the next run of the same job on this machine
-        transforms alike, to the last bit. Where nothing can be kept, algorithms are chosen without timing.
-        """
-        cache = _wisdom_cache()
-        try:
-            known: dict[str, str] = json.loads(cache.read_text()) if cache.exists() else {}
-            wanted = [(tuple(shape), dtype) for shape in shapes for dtype in dtypes]
-            missing = [key for key in wanted if _wisdom_key(*key) not in known]
-            known |= {_wisdom_key(*key): self._time(*key) for key in missing}
-            if missing:
-                cache.parent.mkdir(parents=True, exist_ok=True)
-                _replace_text(cache, json.dumps(known))
-        except (OSError, ValueError):
-            return ""
-        return ";".join(known[_wisdom_key(*key)] for key in wanted)
-
-    def _time(self, shape: tuple[int, ...], dtype: str) -> str:
-        with _planning:
-            self._pyfftw.forget_wisdom()
-            _FftwTransform(self._pyfftw, shape, np.dtype(dtype), wise=False)
-            return ",".join(base64.b64encode(part).decode() for part in self._pyfftw.export_wisdom())
-
-
-def _wisdom_cache() -> Path:
-    """Return the file of this machine's wisdom; timing on another machine means nothing here."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return folder / "scorefold" / f"fftw-wisdom-{platform.node()}.json"
-
-
-def _wisdom_key(shape: tuple[int, ...], dtype: str) -> str:
-    return f"{np.dtype(dtype).name}:{'x'.join(map(str, shape))}"
-
-
-def _replace_text(path: Path, text: str) -> None:
-    """Write a file that other processes may read at the same time."""
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-        file.write(text)
-    Path(file.name).replace(path)
 
 
 def available_providers() -> tuple[str, ...]:
@@ -248,11 +180,11 @@ def provider(name: str = "scipy", wisdom: str = "") -> FourierProvider:
     Examples
     --------
     >>> import numpy as np
-    >>> transform = provider("scipy").transform((8, 8), "float32")
-    >>> spectrum = transform.forward(np.ones((3, 3)))
-    >>> delta = transform.forward(np.ones((1, 1)))
-    >>> float(transform.inverse_of_product(spectrum, delta).sum().round(5))
-    9.0
+    >>> transform = provider("scipy").transform((8, 8), (3, 3), "float32")
+    >>> spectrum, filter = transform.target(np.eye(8)), transform.filter(np.eye(3))
+    >>> transform.correlate(spectrum, filter)[:2, :3].round(3) + 0.0
+    array([[3., 0., 0.],
+           [0., 3., 0.]], dtype=float32)
     """
     if name == "scipy":
         return ScipyProvider()
@@ -261,5 +193,7 @@ def provider(name: str = "scipy", wisdom: str = "") -> FourierProvider:
             raise InputError(
                 'FFT provider "fftw": pyFFTW is not installed. Install scorefold[fast] or use --fft scipy.'
             )
+        from scorefold.scoring.fftw import FftwProvider  # noqa: PLC0415 - an optional dependency
+
         return FftwProvider(wisdom)
     raise InputError(f'FFT provider "{name}": unknown. Use one of scipy, fftw.')

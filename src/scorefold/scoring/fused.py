@@ -78,13 +78,7 @@ def _(
     rotation: Array,
     rotation_id: int,
 ) -> Any:
-    # Only a fixed rotation set gives an id its place in a tie; subclasses may count differently.
-    if (
-        type(analyzer) is not MaxScoreOverRotations
-        or analyzer.rotations is None
-        or not isinstance(state, MaxScoreState)
-        or state.scores.dtype != numerator.dtype
-    ):
+    if not folds_in_place(analyzer, state, numerator.dtype):
         return _plain(analyzer, state, numerator, weight, window, rotation, rotation_id)
     volumes = _as_volumes(numerator, weight, window)
     with state.lock:
@@ -104,7 +98,25 @@ def _(
 ) -> Any:
     if type(analyzer) is not ScoreMoments:
         return _plain(analyzer, state, numerator, weight, window, rotation, rotation_id)
-    return state + analyzer.moments_of_sums(*_window_sums(*_as_volumes(numerator, weight, window)))
+    return state + analyzer.moments_of_sums(*window_sums(numerator, weight, window))
+
+
+def window_sums(numerator: Array, weight: Array | None, window: Window) -> tuple[int, float, float]:
+    """Return number, sum and sum of squares of the scores ``numerator * weight`` in a window."""
+    return _window_sums(*_as_volumes(numerator, weight, window))
+
+
+def folds_in_place(analyzer: MaxScoreOverRotations, state: Any, dtype: np.dtype[Any]) -> bool:
+    """Tell whether scores may go straight into a state's arrays.
+
+    Only a fixed rotation set gives an id its place in a tie; subclasses may count differently.
+    """
+    return (
+        type(analyzer) is MaxScoreOverRotations
+        and analyzer.rotations is not None
+        and isinstance(state, MaxScoreState)
+        and state.scores.dtype == dtype
+    )
 
 
 def _as_volumes(numerator: Array, weight: Array | None, window: Window) -> tuple[Array, Array, bool, Array]:

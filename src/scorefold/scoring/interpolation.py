@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scorefold.compiled import compiled
+from scorefold.compiled import fused
 
 Array = NDArray[Any]
 
@@ -31,8 +31,16 @@ def extended(array: Array, *, mirror: bool) -> Array:
     return np.ascontiguousarray(padded[(np.newaxis,) * (3 - array.ndim)], np.float64)
 
 
-def turned(source: Array, inverse: Array, offset: Array, order: int, weights: Array) -> Array:
-    """Return a spline at ``inverse @ voxel + offset`` for every voxel with a weight, 0 elsewhere.
+def points_of(weights: Array) -> NDArray[np.float64]:
+    """Return the voxels with a weight as coordinates (z, y, x), shape (v, 3); an image lies in plane 0."""
+    points = np.argwhere(weights).astype(np.float64)
+    return np.pad(points, [(0, 0), (3 - weights.ndim, 0)])
+
+
+def turned(
+    source: Array, inverse: Array, offset: Array, order: int, points: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return a spline at ``inverse @ voxel + offset`` for some voxels.
 
     Equal to `scipy.ndimage.affine_transform` with ``prefilter=False`` up to rounding: with ``mode="mirror"`` for a
     mirrored margin, ``"grid-constant"`` for one of zeros.
@@ -44,55 +52,58 @@ def turned(source: Array, inverse: Array, offset: Array, order: int, weights: Ar
     inverse : ndarray of float64, shape (d, d)
         From voxels of the result to voxels of the array.
     offset : ndarray of float64, shape (d,)
-        Coordinates of the result's first voxel.
+        Coordinates of the voxel 0.
     order : {1, 3}
         Degree of the spline.
-    weights : ndarray, shape of the result
-        Where the result counts. A voxel that lies a voxel or more outside of the array is 0.
+    points : ndarray of float64, shape (v, 3)
+        What `points_of` returned.
+
+    Returns
+    -------
+    ndarray of float64, shape (v,)
+        A voxel that lies a voxel or more outside of the array is 0.
     """
-    dimensions = weights.ndim
+    dimensions = len(offset)
     matrix, start = np.zeros((3, 3)), np.zeros(3)
     matrix[3 - dimensions :, 3 - dimensions :] = inverse
     start[3 - dimensions :] = np.asarray(offset) + MARGIN
-    result = np.zeros(weights.shape)
-    volumes = (array[(np.newaxis,) * (3 - dimensions)] for array in (weights, result))
-    (_cubic if order == 3 else _linear)(source, matrix, start, *volumes)
+    result = np.zeros(len(points))
+    (_cubic if order == 3 else _linear)(source, matrix, start, points, result)
     return result
 
 
-@compiled
-def _linear(source: Array, matrix: Array, start: Array, weights: Array, result: Array) -> None:
+@fused
+def _linear(source: Array, matrix: Array, start: Array, points: Array, result: Array) -> None:
     flat = source.shape[0] == 1
     deepest = source.shape[0] - MARGIN
     lowest, rightmost = source.shape[1] - MARGIN, source.shape[2] - MARGIN
-    for z in range(result.shape[0]):
-        for y in range(result.shape[1]):
-            for x in range(result.shape[2]):
-                if weights[z, y, x] == 0:
-                    continue
-                a = matrix[0, 0] * z + matrix[0, 1] * y + matrix[0, 2] * x + start[0]
-                b = matrix[1, 0] * z + matrix[1, 1] * y + matrix[1, 2] * x + start[1]
-                c = matrix[2, 0] * z + matrix[2, 1] * y + matrix[2, 2] * x + start[2]
-                if not (NEAREST < b < lowest and NEAREST < c < rightmost):
-                    continue
-                if not flat and not NEAREST < a < deepest:
-                    continue
-                j, k = int(np.floor(b)), int(np.floor(c))
-                v, w = b - j, c - k
-                if flat:
-                    i, u, deep = 0, 0.0, 1
-                else:
-                    i, deep = int(np.floor(a)), 2
-                    u = a - i
-                total = 0.0
-                for p in range(deep):
-                    plane = (1.0 - v) * ((1.0 - w) * source[i + p, j, k] + w * source[i + p, j, k + 1])
-                    plane += v * ((1.0 - w) * source[i + p, j + 1, k] + w * source[i + p, j + 1, k + 1])
-                    total += plane * (1.0 - u if p == 0 else u)
-                result[z, y, x] = total
+    for n in range(points.shape[0]):
+        z, y, x = points[n, 0], points[n, 1], points[n, 2]
+        a = matrix[0, 0] * z + matrix[0, 1] * y + matrix[0, 2] * x + start[0]
+        b = matrix[1, 0] * z + matrix[1, 1] * y + matrix[1, 2] * x + start[1]
+        c = matrix[2, 0] * z + matrix[2, 1] * y + matrix[2, 2] * x + start[2]
+        if not (NEAREST < b < lowest and NEAREST < c < rightmost):
+            continue
+        if not flat and not NEAREST < a < deepest:
+            continue
+        # Indices are unsigned: none can count from the end, which would cost a test at every voxel.
+        j, k = np.uint64(b), np.uint64(c)
+        v, w = b - j, c - k
+        if flat:
+            i, u, deep = np.uint64(0), 0.0, 1
+        else:
+            i, deep = np.uint64(a), 2
+            u = a - i
+        total = 0.0
+        for p in range(deep):
+            upper, lower = source[i + np.uint64(p), j], source[i + np.uint64(p), j + np.uint64(1)]
+            plane = (1.0 - v) * ((1.0 - w) * upper[k] + w * upper[k + np.uint64(1)])
+            plane += v * ((1.0 - w) * lower[k] + w * lower[k + np.uint64(1)])
+            total += plane * (1.0 - u if p == 0 else u)
+        result[n] = total
 
 
-@compiled
+@fused
 def _weights_of_cubic(t: float) -> tuple[float, float, float, float]:
     """Return the cubic B-spline at distances 1 + t, t, 1 - t and 2 - t."""
     s = 1.0 - t
@@ -104,49 +115,50 @@ def _weights_of_cubic(t: float) -> tuple[float, float, float, float]:
     )
 
 
-@compiled
+@fused
 def _plane(
     source: Array,
-    place: tuple[int, int, int],
+    place: tuple[Any, Any, Any],
     v: tuple[float, float, float, float],
     w: tuple[float, float, float, float],
 ) -> float:
     """Return the sum over 4 × 4 voxels of one plane."""
     i, j, k = place
     total = 0.0
-    for q, weight in enumerate(v):
-        row = source[i, j + q]
-        total += weight * (w[0] * row[k] + w[1] * row[k + 1] + w[2] * row[k + 2] + w[3] * row[k + 3])
+    for q in range(4):
+        row = source[i, j + np.uint64(q)]
+        total += v[q] * (
+            w[0] * row[k]
+            + w[1] * row[k + np.uint64(1)]
+            + w[2] * row[k + np.uint64(2)]
+            + w[3] * row[k + np.uint64(3)]
+        )
     return total
 
 
-@compiled
-def _cubic(source: Array, matrix: Array, start: Array, weights: Array, result: Array) -> None:
+@fused
+def _cubic(source: Array, matrix: Array, start: Array, points: Array, result: Array) -> None:
     flat = source.shape[0] == 1
     deepest = source.shape[0] - MARGIN
     lowest, rightmost = source.shape[1] - MARGIN, source.shape[2] - MARGIN
-    for z in range(result.shape[0]):
-        for y in range(result.shape[1]):
-            for x in range(result.shape[2]):
-                if weights[z, y, x] == 0:
-                    continue
-                a = matrix[0, 0] * z + matrix[0, 1] * y + matrix[0, 2] * x + start[0]
-                b = matrix[1, 0] * z + matrix[1, 1] * y + matrix[1, 2] * x + start[1]
-                c = matrix[2, 0] * z + matrix[2, 1] * y + matrix[2, 2] * x + start[2]
-                if not (NEAREST < b < lowest and NEAREST < c < rightmost):
-                    continue
-                if not flat and not NEAREST < a < deepest:
-                    continue
-                j, k = int(np.floor(b)), int(np.floor(c))
-                v, w = _weights_of_cubic(b - j), _weights_of_cubic(c - k)
-                if flat:
-                    result[z, y, x] = _plane(source, (0, j - 1, k - 1), v, w)
-                    continue
-                i = int(np.floor(a))
-                u = _weights_of_cubic(a - i)
-                result[z, y, x] = (
-                    u[0] * _plane(source, (i - 1, j - 1, k - 1), v, w)
-                    + u[1] * _plane(source, (i, j - 1, k - 1), v, w)
-                    + u[2] * _plane(source, (i + 1, j - 1, k - 1), v, w)
-                    + u[3] * _plane(source, (i + 2, j - 1, k - 1), v, w)
-                )
+    for n in range(points.shape[0]):
+        z, y, x = points[n, 0], points[n, 1], points[n, 2]
+        a = matrix[0, 0] * z + matrix[0, 1] * y + matrix[0, 2] * x + start[0]
+        b = matrix[1, 0] * z + matrix[1, 1] * y + matrix[1, 2] * x + start[1]
+        c = matrix[2, 0] * z + matrix[2, 1] * y + matrix[2, 2] * x + start[2]
+        if not (NEAREST < b < lowest and NEAREST < c < rightmost):
+            continue
+        if not flat and not NEAREST < a < deepest:
+            continue
+        j, k = np.uint64(b), np.uint64(c)
+        v, w = _weights_of_cubic(b - j), _weights_of_cubic(c - k)
+        j, k = j - np.uint64(1), k - np.uint64(1)
+        if flat:
+            result[n] = _plane(source, (np.uint64(0), j, k), v, w)
+            continue
+        i = np.uint64(a)
+        u = _weights_of_cubic(a - i)
+        total = 0.0
+        for p in range(4):
+            total += u[p] * _plane(source, (i - np.uint64(1) + np.uint64(p), j, k), v, w)
+        result[n] = total

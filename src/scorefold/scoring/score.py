@@ -89,6 +89,29 @@ class Score(ABC):
         """Return the numerator and the weight (None for 1) over the positions of the tile."""
 
 
+class LinearScore(Score):
+    """A score whose numerator is the correlation of a tile's values with one array, its *filter*.
+
+    Such a score can be taken of any array in the place of a filter; that of a sum is the sum of the scores. Its weight
+    does not depend on the rotation.
+    """
+
+    @abstractmethod
+    def filter_of(self, rotated: RotatedTemplate) -> NDArray[np.float64]:
+        """Return the filter of a rotated template, zero where the mask is, of the same shape.
+
+        The shape is that of the search box, or that of `Template.under_mask`.
+        """
+
+    @abstractmethod
+    def prepare_filter(self, values: Array, correlator: Correlator) -> Any:
+        """Return what `terms` needs of a filter, or of a sum of filters, at every tile."""
+
+    def prepare_rotation(self, rotated: RotatedTemplate, correlator: Correlator) -> Any:
+        """Return what is needed of a rotated template at every tile."""
+        return self.prepare_filter(self.filter_of(rotated), correlator)
+
+
 _SCORES: dict[str, type[Score]] = {}
 _ScoreType = TypeVar("_ScoreType", bound=type[Score])
 

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from scorefold.scoring.correlator import Correlator
 from scorefold.scoring.kernels import local_weights, masked_correlation
-from scorefold.scoring.score import Score, TargetTile, register_score
+from scorefold.scoring.score import LinearScore, Score, TargetTile, register_score
 from scorefold.scoring.template import RotatedTemplate, Template
 
 Array = NDArray[Any]
@@ -83,7 +83,7 @@ class LaplaceCrossCorrelation(CrossCorrelation):
 
 
 @register_score("NCC")
-class NormalisedCrossCorrelation(Score):
+class NormalisedCrossCorrelation(LinearScore):
     """Globally standardised target with the template standardised under its mask, scaled to unit variance.
 
     score = CC((f - mean f)/std f, g') / sqrt(Σ g'²), whose variance is 1 on white noise.
@@ -92,10 +92,12 @@ class NormalisedCrossCorrelation(Score):
     def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> _Plain:  # noqa: ARG002, D102
         return _Plain(correlator.target_spectrum(tile.values))
 
-    def prepare_rotation(self, rotated: RotatedTemplate, correlator: Correlator) -> _Plain:  # noqa: D102
+    def filter_of(self, rotated: RotatedTemplate) -> NDArray[np.float64]:  # noqa: D102
         values = _standardised(rotated)
-        norm = math.sqrt(float((values**2).sum()))
-        return _Plain(correlator.template_spectrum(values / norm if norm else values))
+        return values / (math.sqrt(float((values**2).sum())) or 1.0)
+
+    def prepare_filter(self, values: Array, correlator: Correlator) -> _Plain:  # noqa: D102
+        return _Plain(correlator.template_spectrum(values))
 
     def terms(self, tile: _Plain, rotation: _Plain, correlator: Correlator) -> Terms:  # noqa: D102
         return correlator.correlate(tile.spectrum, rotation.spectrum), None
@@ -109,7 +111,7 @@ class _Weighted(NamedTuple):
 
 
 @register_score("FLCSphericalMask")
-class FastLocalCorrelationSphericalMask(Score):
+class FastLocalCorrelationSphericalMask(LinearScore):
     """Fast local correlation with a rotation-invariant mask: one local standard deviation for all rotations.
 
     score = CC(f, g') / (N · sqrt(CC(f², m)/N - (CC(f, m)/N)²)), g' = (R g - mean)/std · m under the mask m.
@@ -134,8 +136,11 @@ class FastLocalCorrelationSphericalMask(Score):
         local_weights(first, second, float(mask.sum()), weights)
         return _Weighted(correlator.target_spectrum(tile.values), weights)
 
-    def prepare_rotation(self, rotated: RotatedTemplate, correlator: Correlator) -> Array:  # noqa: D102
-        return correlator.template_spectrum(_standardised(rotated))
+    def filter_of(self, rotated: RotatedTemplate) -> NDArray[np.float64]:  # noqa: D102
+        return _standardised(rotated)
+
+    def prepare_filter(self, values: Array, correlator: Correlator) -> Array:  # noqa: D102
+        return correlator.template_spectrum(values)
 
     def terms(self, tile: _Weighted, rotation: Array, correlator: Correlator) -> Terms:  # noqa: D102
         return correlator.correlate(tile.spectrum, rotation), tile.weights

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.spatial import ConvexHull, QhullError
 
 from scorefold.errors import InputError
-from scorefold.scoring.interpolation import extended, turned
+from scorefold.scoring.interpolation import extended, points_of, turned
 from scorefold.scoring.masks import is_rotation_invariant
 
 NEGLIGIBLE_WEIGHT = 1e-4
@@ -102,7 +102,8 @@ class Template:
         self.reach = _reach(self.mask, rotations, self.box, invariant=self.invariant)
         self._coefficients = extended(self._spline(self.values), mirror=True)
         self._mask_values = extended(self.mask, mirror=False)
-        self._fixed_mask = _centred(self.mask, self.box) if self.invariant else None
+        self._box_points = points_of(np.ones(self.box))
+        self._fixed = _TurnedMask.of(_centred(self.mask, self.box)) if self.invariant else None
 
     def _spline(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.order == 1:
@@ -119,25 +120,59 @@ class Template:
         InputError
             If the mask changes under rotation.
         """
-        if self._fixed_mask is None:
+        return self._fixed_mask.weights
+
+    @property
+    def fixed_support(self) -> tuple[tuple[int, int], ...]:
+        """First and last index, per axis, of the box under the rotation-invariant mask."""
+        return self._fixed_mask.support
+
+    @property
+    def _fixed_mask(self) -> "_TurnedMask":
+        if self._fixed is None:
             raise InputError(
                 "mask: it changes when it is rotated; this score needs a rotation-invariant one."
             )
-        return self._fixed_mask
+        return self._fixed
 
     def rotated(self, rotation: NDArray[np.float64]) -> RotatedTemplate:
         """Return the template and mask turned by the active rotation matrix, in the search box."""
+        inverse, offset = self._inverse(rotation)
+        mask = self._fixed or self._turned_mask(inverse, offset)
+        values = np.zeros(self.box)
+        values[mask.weights > 0] = turned(self._coefficients, inverse, offset, self.order, mask.points)
+        return RotatedTemplate(values, mask.weights, mask.support)
+
+    def under_mask(self, rotation: NDArray[np.float64]) -> RotatedTemplate:
+        """Return the turned template where the rotation-invariant mask has a weight, as arrays of one axis."""
+        mask = self._fixed_mask
+        values = turned(self._coefficients, *self._inverse(rotation), self.order, mask.points)
+        return RotatedTemplate(values, mask.weights[mask.weights > 0], mask.support)
+
+    def _turned_mask(self, inverse: NDArray[np.float64], offset: NDArray[np.float64]) -> "_TurnedMask":
+        weights = turned(self._mask_values, inverse, offset, 1, self._box_points).reshape(self.box)
+        weights[weights < NEGLIGIBLE_WEIGHT * self.mask.max()] = 0.0
+        return _TurnedMask.of(weights)
+
+    def _inverse(self, rotation: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return matrix and offset from voxels of the box to voxels of the template."""
         centre, box_centre = (np.array(self.mask.shape) - 1) / 2, (np.array(self.box) - 1) / 2
-        inverse, offset = rotation.T, centre - rotation.T @ box_centre
         if _is_identity(rotation):
             # Whole-voxel shifts: evaluate without rounding in the coordinates.
-            inverse, offset = np.eye(len(rotation)), np.rint(centre - box_centre)
-        weights = self._fixed_mask
-        if weights is None:
-            weights = turned(self._mask_values, inverse, offset, 1, np.ones(self.box))
-            weights[weights < NEGLIGIBLE_WEIGHT * self.mask.max()] = 0.0
-        values = turned(self._coefficients, inverse, offset, self.order, weights)
-        return RotatedTemplate(values, weights, _support(weights))
+            return np.eye(len(rotation)), np.rint(centre - box_centre)
+        return rotation.T, centre - rotation.T @ box_centre
+
+
+class _TurnedMask(NamedTuple):
+    """A mask in the search box, the voxels where it has a weight, and their extent per axis."""
+
+    weights: NDArray[np.float64]
+    points: NDArray[np.float64]
+    support: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, weights: NDArray[np.float64]) -> "_TurnedMask":
+        return cls(weights, points_of(weights), _support(weights))
 
 
 def _is_identity(rotation: NDArray[np.float64]) -> bool:

@@ -1,0 +1,94 @@
+"""Low-rank bases of turned templates: a few arrays of which every template of a cell is nearly a sum."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+from threadpoolctl import ThreadpoolController
+
+Array = NDArray[Any]
+
+RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64)
+"""Ranks in use: code is compiled for each, so that there are few; a basis gets the next that is large enough."""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Arrays g_r as sums of an orthonormal basis, g_r ≈ Σ_k a_rk b_k.
+
+    Attributes
+    ----------
+    vectors : ndarray of float32, shape (k, v)
+        The basis; its rows are orthonormal.
+    coefficients : ndarray of float32, shape (n, k)
+        Coordinates a_rk. Their columns are orthogonal.
+    residuals : ndarray of float32, shape (n,)
+        |g_r - Σ_k a_rk b_k| / |g_r|.
+    """
+
+    vectors: NDArray[np.float32]
+    coefficients: NDArray[np.float32]
+    residuals: NDArray[np.float32]
+
+    @property
+    def rank(self) -> int:
+        """Number of basis vectors."""
+        return len(self.vectors)
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def compress(arrays: Array, tolerance: float) -> Basis:
+    """Return the smallest basis that represents arrays up to a tolerance.
+
+    The basis consists of the eigenvectors of the Gram matrix of the arrays with the largest eigenvalues, which no other
+    basis of the same rank betters in the sum of squared residuals (Eckart & Young (1936), Psychometrika 1:211).
+
+    Parameters
+    ----------
+    arrays : ndarray, shape (n, v)
+        One array a row.
+    tolerance : float
+        Largest root mean square of the residuals, relative to that of the arrays.
+
+    Returns
+    -------
+    Basis
+        Of the first of `RANKS` that suffices, at most of rank n.
+
+    Examples
+    --------
+    >>> waves = np.cos(np.linspace(0, 1, 8)[:, np.newaxis] + np.linspace(0, 20, 500))
+    >>> basis = compress(waves, 1e-3)
+    >>> basis.rank, bool(basis.residuals.max() < 1e-3)
+    (2, True)
+    """
+    rows = np.ascontiguousarray(arrays, np.float32)
+    # One thread: how the library shares out a product among threads changes its last bits.
+    with _threads().limit(limits=1, user_api="blas"):
+        values, vectors = linalg.eigh((rows @ rows.T).astype(np.float64))
+        values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+        kept = _rank(values, tolerance)
+        scale = np.sqrt(np.maximum(values[:kept], values[0] * 1e-12))
+        basis = ((vectors[:, :kept] / scale).T.astype(np.float32)) @ rows
+    coefficients = vectors[:, :kept] * scale
+    norms = np.einsum("rv,rv->r", rows, rows, dtype=np.float64)
+    left = np.maximum(norms - (coefficients**2).sum(axis=1), 0.0)
+    residuals = np.sqrt(left / np.where(norms > 0, norms, 1.0))
+    return Basis(basis, coefficients.astype(np.float32), residuals.astype(np.float32))
+
+
+def _rank(values: NDArray[np.float64], tolerance: float) -> int:
+    """Return the first usable rank whose share of the eigenvalues leaves no more than the tolerance."""
+    total = float(values.sum())
+    left = np.append(total, total - np.cumsum(values))  # what rank 0, 1, ... leaves
+    needed = (
+        int(np.argmax(left <= tolerance**2 * total)) if (left <= tolerance**2 * total).any() else len(values)
+    )
+    return min(next((rank for rank in RANKS if rank >= needed), len(values)), len(values))
