@@ -1,17 +1,30 @@
 """The benchmarks run, at tiny sizes, so that they cannot rot; what they measure is not looked at."""
 
+import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 
 
-def run(*arguments):
-    command = [sys.executable, "-m", "benchmarks", *arguments, "--tiny", "--repeats", "1", "--no-peers"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=170)
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Run ``python -m benchmarks`` in this process and return what it printed."""
+    monkeypatch.syspath_prepend(ROOT)
+    monkeypatch.chdir(ROOT)
+
+    def make(*arguments):
+        monkeypatch.setattr(sys, "argv", ["benchmarks", *arguments, "--tiny", "--repeats", "1", "--no-peers"])
+        with mock.patch.dict(os.environ):
+            runpy.run_module("benchmarks", run_name="__main__")
+        return capsys.readouterr().out
+
+    return make
 
 
 @pytest.mark.parametrize(
@@ -23,19 +36,18 @@ def run(*arguments):
         pytest.param("throughput", ["floor, 12 images", "inspect run, 12 images"], marks=pytest.mark.long),
     ],
 )
-def test_a_benchmark_prints_its_rows(name, rows):
-    done = run(name)
-    assert done.returncode == 0, done.stderr
+def test_a_benchmark_prints_its_rows(run, name, rows):
+    printed = run(name)
     for row in rows:
-        assert f"| {row} |" in done.stdout
+        assert f"| {row} |" in printed
 
 
-def test_tables_replace_what_stands_between_the_markers(tmp_path):
+def test_tables_replace_what_stands_between_the_markers(run, tmp_path):
     page = tmp_path / "performance.md"
     page.write_text(
         "before\n<!-- begin: python -m benchmarks -->\nstale\n<!-- end: python -m benchmarks -->\nafter\n"
     )
-    assert run("figures", "--write", str(page)).returncode == 0
+    run("figures", "--write", str(page))
     text = page.read_text()
     assert text.startswith("before\n")
     assert text.endswith("\nafter\n")
@@ -44,6 +56,7 @@ def test_tables_replace_what_stands_between_the_markers(tmp_path):
 
 
 def test_a_wrong_name_is_refused_with_the_names_there_are():
-    done = run("rotation")
+    command = [sys.executable, "-m", "benchmarks", "rotation"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert "volumes, images, figures, throughput" in done.stderr
