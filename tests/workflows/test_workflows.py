@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from distributed import LocalCluster
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 
@@ -46,11 +47,27 @@ def test_match_3d_writes_particles_and_a_finer_search_scores_higher(tmp_path):
 
 
 @pytest.mark.timeout(180)
-def test_own_cluster_searches_through_a_client(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["own_cluster.py", "--out", str(tmp_path / "out"), "--step", "8"])
-    # In this process, which spares a start: that of the workers shows that the script guards its main.
-    runpy.run_path(str(WORKFLOWS / "own_cluster.py"), run_name="__main__")
-    assert "dashboard: http://127.0.0.1:" in capsys.readouterr().out
+def test_own_cluster_searches_on_the_scheduler_that_it_is_given(tmp_path, monkeypatch, capsys):
+    with LocalCluster(
+        processes=False,
+        n_workers=1,
+        threads_per_worker=1,
+        protocol="tcp",
+        dashboard_address=None,
+        memory_limit=0,
+    ) as cluster:
+        options = ["--out", str(tmp_path / "out"), "--step", "8", "--scheduler", cluster.scheduler_address]
+        monkeypatch.setattr(sys, "argv", ["own_cluster.py", *options])
+        runpy.run_path(str(WORKFLOWS / "own_cluster.py"), run_name="__main__")
+    assert "report: " in capsys.readouterr().out
+    assert len(pd.read_parquet(tmp_path / "out" / "run" / "tables" / "picks.parquet")) == 19
+
+
+@pytest.mark.long
+@pytest.mark.timeout(180)
+def test_own_cluster_starts_a_cluster_if_it_is_given_none(tmp_path):
+    output = run("own_cluster.py", "--out", str(tmp_path / "out"), "--step", "8")
+    assert "dashboard: http://127.0.0.1:" in output
     assert len(pd.read_parquet(tmp_path / "out" / "run" / "tables" / "picks.parquet")) == 19
 
 
