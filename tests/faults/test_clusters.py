@@ -77,7 +77,9 @@ def test_a_run_ends_when_its_scheduler_is_gone_and_goes_on_without(
 
 
 @pytest.mark.long
-def test_a_scheduler_that_is_started_again_finishes_the_run(new_run, output_of, serial_output, processes, port, tmp_path):
+def test_a_scheduler_that_is_started_again_finishes_the_run(
+    new_run, output_of, serial_output, processes, port, tmp_path
+):
     run = new_run(rotation_block=2)
     scheduler = start_scheduler(processes, port)
     start_worker(processes, port, tmp_path)

@@ -53,7 +53,7 @@ def test_own_cluster_searches_on_the_scheduler_that_it_is_given(tmp_path, monkey
         n_workers=1,
         threads_per_worker=1,
         protocol="tcp",
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         memory_limit=0,
     ) as cluster:
         options = ["--out", str(tmp_path / "out"), "--step", "8", "--scheduler", cluster.scheduler_address]
