@@ -75,7 +75,7 @@ def compress(arrays: Array, tolerance: float) -> Basis:
         values, vectors = linalg.eigh((rows @ rows.T).astype(np.float64))
         values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
         kept = _rank(values, tolerance)
-        scale = np.sqrt(np.maximum(values[:kept], values[0] * 1e-12))
+        scale = np.sqrt(np.maximum(values[:kept], values[0] * 1e-12 or 1.0))
         basis = ((vectors[:, :kept] / scale).T.astype(np.float32)) @ rows
     coefficients = vectors[:, :kept] * scale
     norms = np.einsum("rv,rv->r", rows, rows, dtype=np.float64)

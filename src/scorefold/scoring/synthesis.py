@@ -61,8 +61,8 @@ def _kernel(rank: int, dtype: str) -> Kernel:  # noqa: C901
                 for j in range(BLOCK):
                     high, which = highest[j], winner[j]
                     for u in range(UNROLLED):
-                        value = coefficients[r + u, 0] * values[0, j]
-                        for k in range(1, rank):
+                        value = zero  # makes the order of rounding that of `sum_of_maps`
+                        for k in range(rank):
                             value += coefficients[r + u, k] * values[k, j]
                         above = value > high
                         high = value if above else high
@@ -103,9 +103,8 @@ def _kernel(rank: int, dtype: str) -> Kernel:  # noqa: C901
 def _sum_of_maps(coefficients: Array, maps: Array, result: Array) -> None:
     for start in range(0, maps.shape[1], BLOCK):
         stop = min(start + BLOCK, maps.shape[1])
-        for j in range(start, stop):
-            result[j] = coefficients[0] * maps[0, j]
-        for k in range(1, maps.shape[0]):
+        result[start:stop] = 0
+        for k in range(maps.shape[0]):
             for j in range(start, stop):
                 result[j] += coefficients[k] * maps[k, j]
 

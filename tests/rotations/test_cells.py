@@ -1,0 +1,108 @@
+"""Cells: every rotation in one, near its centre, whatever the set and its order."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from scorefold.errors import InputError
+from scorefold.rotations import (
+    angle_to_matrix,
+    covering_radius,
+    geodesic_angle,
+    plane_rotations,
+    rotation_cells,
+    space_rotations,
+)
+
+# Angles in degrees from arccosines near 1.
+ROUNDING = 1e-5
+
+
+def centre_matrices(cells):
+    if cells.centres.shape[1] == 4:
+        return Rotation.from_quat(cells.centres).as_matrix()
+    return angle_to_matrix(np.degrees(np.arctan2(cells.centres[:, 1], cells.centres[:, 0])))
+
+
+def random_rotations(ndim, count, seed):
+    rng = np.random.default_rng(seed)
+    if ndim == 2:
+        return angle_to_matrix(rng.uniform(0, 360, count))
+    return Rotation.random(count, random_state=rng).as_matrix()
+
+
+@given(
+    ndim=st.sampled_from([2, 3]), count=st.integers(1, 60), seed=st.integers(0, 99), angle=st.floats(15, 90)
+)
+def test_cells_partition_any_set_and_ids_ascend(ndim, count, seed, angle):
+    cells = rotation_cells(random_rotations(ndim, count, seed), angle)
+    parts = [cells.ids(cell) for cell in range(len(cells))]
+    assert sorted(np.concatenate(parts).tolist()) == list(range(count))
+    assert all(part.size and (np.diff(part) > 0).all() for part in parts)
+    assert cells.largest == max(map(len, parts))
+    for cell, part in enumerate(parts):
+        np.testing.assert_array_equal(cells.cell_of[part], cell)
+
+
+@given(seed=st.integers(0, 99), angle=st.floats(5, 200))
+def test_an_arc_reaches_half_the_angle_from_its_centre(seed, angle):
+    rotations = random_rotations(2, 50, seed)
+    cells = rotation_cells(rotations, angle)
+    distances = geodesic_angle(rotations, centre_matrices(cells)[cells.cell_of])
+    assert distances.max() <= angle / 2 + ROUNDING
+
+
+@pytest.mark.parametrize("angle", [25.0, 40.0, 90.0])
+def test_a_rotation_is_within_the_covering_radius_of_its_centre_and_no_other_is_nearer(angle):
+    rotations = random_rotations(3, 400, 1)
+    cells = rotation_cells(rotations, angle)
+    own = geodesic_angle(rotations, centre_matrices(cells)[cells.cell_of])
+    assert own.max() <= covering_radius(space_rotations(angle), samples=20_000) + ROUNDING
+    every = space_rotations(angle)
+    nearest = geodesic_angle(rotations[:, np.newaxis], every[np.newaxis]).min(axis=1)
+    np.testing.assert_allclose(own, nearest, atol=ROUNDING)
+
+
+@pytest.mark.parametrize(("rotations", "angle"), [(plane_rotations(3), 20.0), (space_rotations(20), 50.0)])
+def test_neighbours_contain_the_cell_and_are_mutual(rotations, angle):
+    cells = rotation_cells(rotations, angle)
+    matrices = centre_matrices(cells)
+    for reach in (angle / 2, 1.5 * angle, 180.0):
+        neighbours = [set(cells.neighbours(cell, reach).tolist()) for cell in range(len(cells))]
+        for cell, near in enumerate(neighbours):
+            assert cell in near
+            assert all(cell in neighbours[other] for other in near)
+            distances = geodesic_angle(matrices, matrices[cell])
+            clear = np.abs(distances - reach) > ROUNDING
+            expected = set(np.flatnonzero(clear & (distances <= reach)).tolist())
+            assert expected <= near <= expected | set(np.flatnonzero(~clear).tolist())
+
+
+def test_neighbours_of_the_whole_circle_are_all_cells():
+    cells = rotation_cells(plane_rotations(5), 45)
+    assert cells.neighbours(2, 180).tolist() == list(range(8))
+    assert cells.neighbours(0, 50).tolist() == [0, 1, 7]
+
+
+@given(ndim=st.sampled_from([2, 3]), seed=st.integers(0, 99))
+def test_the_order_of_the_list_does_not_matter(ndim, seed):
+    rotations = random_rotations(ndim, 30, seed)
+    shuffle = np.random.default_rng(seed).permutation(30)
+    ordered, shuffled = rotation_cells(rotations, 60), rotation_cells(rotations[shuffle], 60)
+    np.testing.assert_allclose(shuffled.centres, ordered.centres)
+    np.testing.assert_array_equal(shuffled.cell_of, ordered.cell_of[shuffle])
+
+
+def test_a_part_of_a_set_has_the_cells_that_it_reaches():
+    arc = plane_rotations(2, 100, 140)
+    cells = rotation_cells(arc, 30)
+    assert len(cells) == 3  # around 90, 120 and 150 degrees; 135 and less are nearer to 120
+    assert [len(cells.ids(cell)) for cell in range(3)] == [3, 15, 3]
+
+
+@pytest.mark.parametrize("angle", [0.0, -5.0, float("nan")])
+def test_an_angle_that_is_not_positive_is_refused(angle):
+    with pytest.raises(InputError, match=f"cell angle {angle:g}: give a positive number"):
+        rotation_cells(plane_rotations(10), angle)
