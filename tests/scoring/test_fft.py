@@ -25,9 +25,12 @@ def test_the_target_is_transformed_to_its_padded_half_spectrum(name, shape, box,
     transform = provider(name).transform(shape, box, dtype)
     values = np.random.default_rng(0).normal(size=[n - 2 for n in shape])
     expected = scipy.fft.rfftn(np.pad(values, [(0, 2)] * len(shape))) / np.sqrt(np.prod(shape))
-    spectrum = transform.target(values)
-    assert spectrum.dtype == np.result_type(dtype, np.complex64)
-    np.testing.assert_allclose(spectrum, expected, atol=tolerance)
+    blocks = transform.target(values)
+    assert blocks.dtype == np.result_type(dtype, np.complex64)
+    columns = np.moveaxis(blocks, 1, 0).reshape(shape[0], -1)
+    count = expected[0].size
+    np.testing.assert_allclose(columns[:, :count], expected.reshape(shape[0], -1), atol=tolerance)
+    assert not columns[:, count:].any()
 
 
 @pytest.mark.parametrize(("shape", "box"), SHAPES)
@@ -40,6 +43,18 @@ def test_correlation_is_the_sum_of_products_under_the_box(name, shape, box, dtyp
         found = transform.correlate(transform.target(target), transform.filter(template))
         assert found.dtype == dtype
         np.testing.assert_allclose(found, correlate(target, template, mode="valid"), atol=tolerance)
+
+
+@pytest.mark.parametrize(("shape", "box"), SHAPES)
+def test_two_targets_at_once_are_correlated_as_each_alone(name, shape, box):
+    transform = provider(name).transform(shape, box, "float64")
+    rng = np.random.default_rng(2)
+    targets = [transform.target(rng.normal(size=shape)) for _ in range(2)]
+    for _ in range(2):
+        filter_ = transform.filter(rng.normal(size=box))
+        alone = [transform.correlate(target, filter_).copy() for target in targets]
+        for found, expected in zip(transform.correlate_both(*targets, filter_), alone, strict=True):
+            np.testing.assert_array_equal(found, expected)
 
 
 def test_spectra_outlive_the_transforms_that_follow(name):

@@ -52,3 +52,9 @@ class Correlator:
         The array is a view that the next correlation of the same precision overwrites.
         """
         return self._transforms[precision].correlate(target, template)
+
+    def correlate_both(
+        self, target: Array, other: Array, template: Array, precision: Precision = "working"
+    ) -> tuple[Array, Array]:
+        """Return what `correlate` does for two tiles and one template, in less time than two calls need."""
+        return self._transforms[precision].correlate_both(target, other, template)

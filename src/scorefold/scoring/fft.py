@@ -3,7 +3,7 @@
 A provider makes one *transform* per shape, box and precision; it correlates arrays of up to that shape with *filters*
 of the size of the box. A filter is much smaller than the shape, and only positions at which it lies inside are wanted.
 So axes are transformed one after the other: lines of zeros never are, and neither are lines that nobody wants. Along
-the first axis the filter is transformed, multiplied and transformed back column by column, in a buffer that the
+the first axis the filter is transformed, multiplied and transformed back column by column, in buffers that the
 processor's cache holds.
 """
 
@@ -25,6 +25,9 @@ Shape = tuple[int, ...]
 COLUMNS = 128
 """Columns along the first axis that are transformed together."""
 
+GAP = 8
+"""Unused columns behind those: rows a power of two apart would contend for the same lines of the cache."""
+
 
 class Transform(ABC):
     """The transforms of one shape, box and precision.
@@ -41,66 +44,95 @@ class Transform(ABC):
 
     def __init__(self, shape: Shape, box: Shape, dtype: np.dtype[Any]) -> None:
         self.shape = shape
+        self.box = box
         self.kept = tuple(n - b + 1 for n, b in zip(shape, box, strict=True))
         self._dtype = dtype
         self._half = (*shape[1:-1], shape[-1] // 2 + 1)
-        self._columns = self._buffer((shape[0], min(COLUMNS, math.prod(self._half))))
-        self._rows = self._buffer((self.kept[0], *self._half))
+        width = min(COLUMNS, math.prod(self._half))
+        buffers = (self._buffer((shape[0], width + GAP))[:, :width] for _ in range(3))
+        self._padded_filter, self._filter_columns, self._product = buffers
+        self._rows = [self._buffer((self.kept[0], *self._half))]
 
     def target(self, array: Array) -> Array:
-        """Return the half spectrum over sqrt(size) of `array`, zero-padded at the end of each axis."""
-        partial = self._all_but_first(array, array.shape[0])
-        spectrum: Array = scipy.fft.fft(
-            partial, self.shape[0], axis=0, norm="ortho", workers=1, overwrite_x=True
-        )
-        return spectrum
+        """Return the half spectrum over sqrt(size) of `array`, zero-padded at the end of each axis.
+
+        Its shape is (blocks, n, columns): the order in which `correlate` reads it. All axes but the first count as
+        columns; zeros fill the last block.
+        """
+        partial = self._all_but_first(array, "ortho")
+        spectrum = scipy.fft.fft(partial, self.shape[0], axis=0, norm="ortho", workers=1, overwrite_x=True)
+        columns = spectrum.reshape(self.shape[0], -1)
+        width = self._product.shape[1]
+        count = -(-columns.shape[1] // width)
+        blocks = np.zeros((count, self.shape[0], width), spectrum.dtype)
+        for block in range(count):
+            part = columns[:, block * width : (block + 1) * width]
+            blocks[block, :, : part.shape[1]] = part
+        return blocks
 
     def filter(self, array: Array) -> Array:
         """Return what `correlate` needs of an array of the box: its conjugate spectrum along all axes but the first."""
-        partial = self._all_but_first(array, array.shape[0])
-        partial *= self._dtype.type(1 / math.sqrt(self.shape[0]))
-        return np.conj(partial, out=partial)
+        return self._filter_rows(
+            np.asarray(array, self._dtype) / self._dtype.type(math.sqrt(math.prod(self.shape)))
+        )
 
     def correlate(self, target: Array, filter: Array) -> Array:  # noqa: A002
         r"""Return :math:`\sum_u f(n + u)\, g(u)` for every position n of the box inside the shape.
 
         The array is a view that the next call overwrites.
         """
-        length, width = len(filter), self._columns.shape[1]
-        spectra, conjugate = target.reshape(self.shape[0], -1), filter.reshape(length, -1)
-        rows = self._rows.reshape(self.kept[0], -1)
-        for start in range(0, rows.shape[1], width):
-            stop = min(start + width, rows.shape[1])
-            place = slice(0, stop - start)  # what is beyond the last column was left there by others
-            self._columns[:length, place] = conjugate[:, start:stop]
-            self._columns[length:, place] = 0
-            self._transform_columns()
-            self._columns[:, place] *= spectra[:, start:stop]
-            self._transform_columns()
-            rows[:, start:stop] = self._columns[: self.kept[0], place]
-        return self._transform_rows()
+        return self._correlate([target], filter)[0]
 
-    def _all_but_first(self, array: Array, length: int) -> Array:
-        spectrum: Array = scipy.fft.rfft(
-            np.asarray(array, self._dtype), self.shape[-1], norm="ortho", workers=1
-        )
+    def correlate_both(self, target: Array, other: Array, filter: Array) -> tuple[Array, Array]:  # noqa: A002
+        """Return what `correlate` does for two targets; the columns of the filter are transformed once."""
+        first, second = self._correlate([target, other], filter)
+        return first, second
+
+    def _correlate(self, targets: Sequence[Array], filter: Array) -> list[Array]:  # noqa: A002
+        while len(self._rows) < len(targets):
+            self._rows.append(self._buffer(self._rows[0].shape))
+        conjugate, width = filter.reshape(len(filter), -1), self._product.shape[1]
+        for block, start in enumerate(range(0, conjugate.shape[1], width)):
+            part = conjugate[:, start : start + width]
+            place = slice(0, part.shape[1])  # what is beyond the last column is multiplied by zeros
+            self._padded_filter[: len(filter), place] = part
+            spectra = self._transform_filter()
+            for target, rows in zip(targets, self._rows, strict=False):
+                np.multiply(spectra, target[block], out=self._product)
+                rows.reshape(self.kept[0], -1)[:, start : start + width] = self._transform_product()[
+                    : self.kept[0], place
+                ]
+        return [self._transform_rows(number) for number in range(len(targets))]
+
+    def _all_but_first(self, array: Array, norm: str) -> Array:
+        """Return the half spectrum along all axes but the first."""
+        spectrum: Array = scipy.fft.rfft(np.asarray(array, self._dtype), self.shape[-1], norm=norm, workers=1)
         for axis in range(len(self.shape) - 2, 0, -1):
             spectrum = scipy.fft.fft(
-                spectrum, self.shape[axis], axis=axis, norm="ortho", workers=1, overwrite_x=True
+                spectrum, self.shape[axis], axis=axis, norm=norm, workers=1, overwrite_x=True
             )
-        return spectrum.reshape(length, *self._half)
+        return spectrum
+
+    def _filter_rows(self, array: Array) -> Array:
+        """Return the conjugate spectrum, without a factor, of an array of the box along all axes but the first."""
+        spectrum = self._all_but_first(array, "backward")
+        return np.conj(spectrum, out=spectrum)
 
     def _buffer(self, shape: Shape) -> Array:
         """Return zeros for complex numbers of the working precision."""
         return np.zeros(shape, np.result_type(self._dtype, np.complex64))
 
     @abstractmethod
-    def _transform_columns(self) -> None:
-        """Transform the buffer of columns backwards along its first axis, without a factor, in place."""
+    def _transform_filter(self) -> Array:
+        """Return the padded columns of a filter, transformed backwards without a factor; they stay as they are."""
 
     @abstractmethod
-    def _transform_rows(self) -> Array:
-        """Return the unscaled real inverse of the rows along all axes but the first, cut to what is kept."""
+    def _transform_product(self) -> Array:
+        """Return the columns of the product, transformed backwards without a factor; they may be overwritten."""
+
+    @abstractmethod
+    def _transform_rows(self, number: int) -> Array:
+        """Return the unscaled real inverse of some rows along all axes but the first, cut to what is kept."""
 
 
 class FourierProvider(Protocol):
@@ -118,15 +150,18 @@ class FourierProvider(Protocol):
 
 
 class _ScipyTransform(Transform):
-    def _transform_columns(self) -> None:
-        self._columns[...] = scipy.fft.ifft(
-            self._columns, axis=0, norm="forward", workers=1, overwrite_x=True
-        )
+    def _transform_filter(self) -> Array:
+        spectra: Array = scipy.fft.ifft(self._padded_filter, axis=0, norm="forward", workers=1)
+        return spectra
 
-    def _transform_rows(self) -> Array:
-        values: Array = self._rows
+    def _transform_product(self) -> Array:
+        columns: Array = scipy.fft.ifft(self._product, axis=0, norm="forward", workers=1, overwrite_x=True)
+        return columns
+
+    def _transform_rows(self, number: int) -> Array:
+        values: Array = self._rows[number]
         for axis in range(1, len(self.shape) - 1):
-            values = scipy.fft.ifft(values, axis=axis, norm="forward", workers=1)
+            values = scipy.fft.ifft(values, axis=axis, norm="forward", workers=1, overwrite_x=True)
             values = values[(slice(None),) * axis + (slice(0, self.kept[axis]),)]
         values = scipy.fft.irfft(values, self.shape[-1], norm="forward", workers=1)
         return values[..., : self.kept[-1]]

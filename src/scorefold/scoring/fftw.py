@@ -18,7 +18,7 @@ import numpy as np
 import pyfftw
 from numpy.typing import DTypeLike, NDArray
 
-from scorefold.scoring.fft import Shape, Transform
+from scorefold.scoring.fft import COLUMNS, GAP, Shape, Transform
 
 Array = NDArray[Any]
 
@@ -26,29 +26,76 @@ Array = NDArray[Any]
 class _FftwTransform(Transform):
     def __init__(self, shape: Shape, box: Shape, dtype: np.dtype[Any], *, wise: bool) -> None:
         super().__init__(shape, box, dtype)
-        self._real = pyfftw.zeros_aligned((*self.kept[:-1], shape[-1]), dtype)
-        self._along_columns = _plan(self._columns, self._columns, 0, wise=wise)
-        self._steps = [_plan(self._rows, self._rows, 1, wise=wise)] if len(shape) == 3 else []
-        wanted = self._rows[:, : self.kept[1]] if len(shape) == 3 else self._rows
-        self._steps.append(_plan(wanted, self._real, len(shape) - 1, wise=wise))
+        last = len(shape) - 1
+        self._values = [self._real_buffer()]
+        self._columns_of_filter = _plan(self._padded_filter, self._filter_columns, 0, wise=wise)
+        self._columns_of_product = _plan(self._product, self._product, 0, wise=wise)
+        rows, values = self._rows[0], self._values[0]
+        self._planes = _plan(rows, rows, 1, wise=wise) if last == 2 else None
+        self._lines = _plan(self._wanted(0), values, last, wise=wise)
+        # Only what lies before the zeros behind a filter is ever written.
+        height = shape[1] if last == 2 else box[0]
+        self._padded_lines = pyfftw.zeros_aligned((box[-2], shape[-1]), dtype)
+        self._padded_plane = self._plane = self._buffer((height, self._half[-1]))
+        self._lines_of_filter = _plan(
+            self._padded_lines, self._padded_plane[: box[-2]], 1, wise=wise, forward=True
+        )
+        if last == 2:
+            self._plane = self._buffer(self._plane.shape)
+            self._plane_of_filter = _plan(self._padded_plane, self._plane, 0, wise=wise, forward=True)
+
+    def _filter_rows(self, array: Array) -> Array:
+        result = np.empty((self.box[0], *self._half), self._plane.dtype)
+        # Plane by plane, in the cache; an image is one plane.
+        for plane, into in zip(
+            array.reshape(-1, *self.box[-2:]), result.reshape(-1, *self._plane.shape), strict=True
+        ):
+            self._padded_lines[:, : self.box[-1]] = plane
+            self._lines_of_filter.execute()
+            if self._plane is not self._padded_plane:
+                self._plane_of_filter.execute()
+            np.conj(self._plane, out=into)
+        return result
 
     def _buffer(self, shape: Shape) -> Array:
         buffer: Array = pyfftw.zeros_aligned(shape, np.result_type(self._dtype, np.complex64))
         return buffer
 
-    def _transform_columns(self) -> None:
-        self._along_columns.execute()
+    def _real_buffer(self) -> Array:
+        buffer: Array = pyfftw.zeros_aligned((*self.kept[:-1], self.shape[-1]), self._dtype)
+        return buffer
 
-    def _transform_rows(self) -> Array:
-        for step in self._steps:
-            step.execute()
-        values: Array = self._real[..., : self.kept[-1]]
-        return values
+    def _wanted(self, number: int) -> Array:
+        rows = self._rows[number]
+        return rows[:, : self.kept[1]] if len(self.shape) == 3 else rows
+
+    def _transform_filter(self) -> Array:
+        self._columns_of_filter.execute()
+        return self._filter_columns
+
+    def _transform_product(self) -> Array:
+        self._columns_of_product.execute()
+        return self._product
+
+    def _transform_rows(self, number: int) -> Array:
+        while len(self._values) <= number:
+            self._values.append(self._real_buffer())
+        rows, values = self._rows[number], self._values[number]
+        if self._planes is not None:
+            self._planes.update_arrays(rows, rows)
+            self._planes.execute()
+        self._lines.update_arrays(self._wanted(number), values)
+        self._lines.execute()
+        return values[..., : self.kept[-1]]
 
 
-def _plan(source: Array, sink: Array, axis: int, *, wise: bool) -> Any:
-    """Plan a backward transform; a wise one never times anything."""
-    options = {"axes": (axis,), "direction": "FFTW_BACKWARD", "threads": 1}
+def _plan(source: Array, sink: Array, axis: int, *, wise: bool, forward: bool = False) -> Any:
+    """Plan a transform, backward by default; a wise one never times anything."""
+    options = {
+        "axes": (axis,),
+        "direction": "FFTW_FORWARD" if forward else "FFTW_BACKWARD",
+        "threads": 1,
+    }
     if wise:
         try:
             return pyfftw.FFTW(source, sink, flags=("FFTW_MEASURE", "FFTW_WISDOM_ONLY"), **options)
@@ -122,7 +169,8 @@ def _wisdom_cache() -> Path:
 
 
 def _wisdom_key(shape: Shape, box: Shape, dtype: str) -> str:
-    return f"{np.dtype(dtype).name}:{'x'.join(map(str, shape))}:{'x'.join(map(str, box))}"
+    buffers = f"{COLUMNS}+{GAP}"  # what was learned for others would be of no use
+    return f"{np.dtype(dtype).name}:{'x'.join(map(str, shape))}:{'x'.join(map(str, box))}:{buffers}"
 
 
 def _replace_text(path: Path, text: str) -> None:

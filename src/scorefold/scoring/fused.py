@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scorefold.analyzer import AbstractAnalyzer, AnalyzerProduct, MaxScoreOverRotations, ScoreMoments
 from scorefold.analyzer.max_score_state import MaxScoreState
-from scorefold.analyzer.moments import LANES, add_row, sum_of_lanes
+from scorefold.analyzer.moments import LANES, sum_of_lanes
 from scorefold.compiled import compiled
 from scorefold.scoring.kernels import as_volume
 from scorefold.scoring.tile import Window
@@ -65,6 +65,20 @@ def _plain(analyzer: AbstractAnalyzer[Any, Any], *terms: Any) -> Any:
 def _(analyzer: AnalyzerProduct, state: Any, *terms: Any) -> Any:
     if type(analyzer) is not AnalyzerProduct:
         return _plain(analyzer, state, *terms)
+    match analyzer.analyzers:
+        case (MaxScoreOverRotations() as maximum, ScoreMoments() as moments) if (
+            folds_in_place(maximum, state[0], terms[0].dtype) and type(moments) is ScoreMoments
+        ):
+            numerator, weight, window, _, rotation_id = terms
+            held, known = state
+            with held.lock:
+                sums = _fold_both(
+                    *_as_volumes(numerator, weight, window),
+                    as_volume(held.scores),
+                    as_volume(held.rotations),
+                    rotation_id,
+                )
+            return held, known + moments.moments_of_sums(*sums)
     return tuple(fold_terms(part, held, *terms) for part, held in zip(analyzer.analyzers, state, strict=True))
 
 
@@ -125,33 +139,96 @@ def _as_volumes(numerator: Array, weight: Array | None, window: Window) -> tuple
     return as_volume(numerator), as_volume(weights), weight is not None, bounds
 
 
+# Rows are cut out before they are looped over, with indices that count from 0: the loops become vector instructions.
+
+
+@compiled
+def _score_row(numerator: Array, weight: Array, weighted: bool, scores: Array) -> None:
+    """Write the scores of a row; they are read again more than once, and the numerators may lie apart."""
+    if weighted:
+        for x in range(scores.size):
+            scores[x] = numerator[x] * weight[x]
+    else:
+        for x in range(scores.size):
+            scores[x] = numerator[x]
+
+
+@compiled
+def _raise_row(scores: Array, best: Array, ids: Array, rotation_id: int) -> None:
+    """Fold a row of scores into a maximum, as `fold_maximum` does."""
+    own = np.int32(rotation_id)  # of the width of the others, as a vector instruction wants it
+    for x in range(scores.size):
+        score, held = scores[x], best[x]
+        better = (score > held) | ((score == held) & (own < ids[x]))
+        best[x] = score if better else held
+        ids[x] = own if better else ids[x]
+
+
+@compiled
+def _finite_row(scores: Array, values: Array) -> int:
+    """Write a row of scores as float64, zeros for those that are not finite; return the number of the others."""
+    count = 0
+    for x in range(scores.size):
+        value = np.float64(scores[x])
+        finite = np.abs(value) < np.inf
+        values[x] = value if finite else 0.0
+        count += finite
+    return count
+
+
+@compiled
+def _add_row(values: Array, sums: Array, squares: Array) -> None:
+    """Add a row to running sums: those of `add_row`, for a row that is finite."""
+    whole = values.size - values.size % LANES
+    for start in range(0, whole, LANES):
+        for lane in range(LANES):
+            sums[lane] += values[start + lane]
+            squares[lane] += values[start + lane] * values[start + lane]
+    for x in range(whole, values.size):
+        sums[x - whole] += values[x]
+        squares[x - whole] += values[x] * values[x]
+
+
 @compiled
 def _fold_maximum(
     numerator: Array, weight: Array, weighted: bool, window: Array, best: Array, ids: Array, rotation_id: int
 ) -> None:
+    first, stop = window[2, 0], window[2, 1]
+    scores = np.empty(stop - first, numerator.dtype)
     for z in range(window[0, 0], window[0, 1]):
         for y in range(window[1, 0], window[1, 1]):
-            for x in range(window[2, 0], window[2, 1]):
-                score = numerator[z, y, x]
-                if weighted:
-                    score = score * weight[z, y, x]
-                held = ids[z, y, x]
-                if score > best[z, y, x] or (score == best[z, y, x] and rotation_id < held):
-                    best[z, y, x] = score
-                    ids[z, y, x] = rotation_id
+            _score_row(numerator[z, y, first:stop], weight[z, y, first:stop], weighted, scores)
+            _raise_row(scores, best[z, y, first:stop], ids[z, y, first:stop], rotation_id)
 
 
 @compiled
 def _window_sums(numerator: Array, weight: Array, weighted: bool, window: Array) -> tuple[int, float, float]:
-    sums = np.zeros(LANES)
-    squares = np.zeros(LANES)
-    count = 0
-    # Zeros stand for the positions outside of the window: adding one changes no sum.
-    row = np.zeros(numerator.shape[2], numerator.dtype)
+    sums, squares, count = np.zeros(LANES), np.zeros(LANES), 0
     first, stop = window[2, 0], window[2, 1]
+    scores = np.empty(stop - first, numerator.dtype)
+    # Zeros stand for the positions outside of the window: adding one changes no sum.
+    values = np.zeros(numerator.shape[2])
     for z in range(window[0, 0], window[0, 1]):
         for y in range(window[1, 0], window[1, 1]):
-            for x in range(first, stop):
-                row[x] = numerator[z, y, x] * weight[z, y, x] if weighted else numerator[z, y, x]
-            count += add_row(row, sums, squares) - (row.size - (stop - first))
+            _score_row(numerator[z, y, first:stop], weight[z, y, first:stop], weighted, scores)
+            count += _finite_row(scores, values[first:stop])
+            _add_row(values, sums, squares)
+    return count, sum_of_lanes(sums), sum_of_lanes(squares)
+
+
+@compiled
+def _fold_both(
+    numerator: Array, weight: Array, weighted: bool, window: Array, best: Array, ids: Array, rotation_id: int
+) -> tuple[int, float, float]:
+    """Fold scores into a maximum and return their sums, in one pass over numerators and weights."""
+    sums, squares, count = np.zeros(LANES), np.zeros(LANES), 0
+    first, stop = window[2, 0], window[2, 1]
+    scores = np.empty(stop - first, numerator.dtype)
+    values = np.zeros(numerator.shape[2])
+    for z in range(window[0, 0], window[0, 1]):
+        for y in range(window[1, 0], window[1, 1]):
+            _score_row(numerator[z, y, first:stop], weight[z, y, first:stop], weighted, scores)
+            _raise_row(scores, best[z, y, first:stop], ids[z, y, first:stop], rotation_id)
+            count += _finite_row(scores, values[first:stop])
+            _add_row(values, sums, squares)
     return count, sum_of_lanes(sums), sum_of_lanes(squares)

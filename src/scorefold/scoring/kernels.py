@@ -25,12 +25,20 @@ def as_volume(array: Array) -> Array:
 
 @compiled
 def _local_weights(first: Array, second: Array, total: float, flat: float, weights: Array) -> None:
+    one, size = weights.dtype.type(1), weights.dtype.type(total)
+    means, squares = np.empty(weights.shape[2]), np.empty(weights.shape[2])
     for z in range(weights.shape[0]):
         for y in range(weights.shape[1]):
-            for x in range(weights.shape[2]):
-                mean = first[z, y, x] / total
-                variance = second[z, y, x] / total - mean * mean
-                weights[z, y, x] = 1.0 / (total * np.sqrt(variance)) if variance > flat else 0.0
+            # The sums may lie apart in memory; what follows is vector instructions.
+            for x in range(means.size):
+                means[x], squares[x] = first[z, y, x], second[z, y, x]
+            row = weights[z, y]
+            for x in range(means.size):
+                mean = means[x] / total
+                variance = squares[x] / total - mean * mean
+                row[x] = variance if variance > flat else np.inf
+            for x in range(means.size):
+                row[x] = one / (size * np.sqrt(row[x]))
 
 
 def local_weights(first: Array, second: Array, total: float, weights: Array) -> None:

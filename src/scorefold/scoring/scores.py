@@ -32,19 +32,23 @@ class _Plain(NamedTuple):
     offset: float = 0.0
 
 
-def _mean_and_std(values: NDArray[np.float64], weights: NDArray[np.float64]) -> tuple[float, float]:
-    total = weights.sum()
-    mean = float((values * weights).sum() / total)
-    return mean, math.sqrt(max(float(((values - mean) ** 2 * weights).sum() / total), 0.0))
+def _centred(rotated: RotatedTemplate) -> tuple[NDArray[np.float64], float]:
+    """Return g - mean, and the standard deviation, with both taken under the mask."""
+    values, weights = rotated.values.ravel(), rotated.weights.ravel()
+    total = float(weights.sum())
+    centred = rotated.values - float(np.einsum("v,v->", values, weights)) / total
+    flat = centred.ravel()
+    return centred, math.sqrt(max(float(np.einsum("v,v,v->", flat, flat, weights)) / total, 0.0))
 
 
 def _standardised(rotated: RotatedTemplate) -> NDArray[np.float64]:
     """Return (g - mean)/std · m with both taken under the mask m; zero for a constant template."""
-    mean, std = _mean_and_std(rotated.values, rotated.weights)
+    centred, std = _centred(rotated)
     if std == 0:
-        return np.zeros_like(rotated.values)
-    result: NDArray[np.float64] = (rotated.values - mean) / std * rotated.weights
-    return result
+        return np.zeros_like(centred)
+    centred *= rotated.weights
+    centred /= std
+    return centred
 
 
 @register_score("CC")
@@ -126,11 +130,11 @@ class FastLocalCorrelationSphericalMask(LinearScore):
     def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> _Weighted:  # noqa: D102
         mask = template.fixed_mask
         spectrum = correlator.template_spectrum(mask, "double")
-        first = correlator.correlate(
-            correlator.target_spectrum(tile.values, "double"), spectrum, "double"
-        ).copy()
-        second = correlator.correlate(
-            correlator.target_spectrum(tile.values**2, "double"), spectrum, "double"
+        first, second = correlator.correlate_both(
+            correlator.target_spectrum(tile.values, "double"),
+            correlator.target_spectrum(tile.values**2, "double"),
+            spectrum,
+            "double",
         )
         weights = np.empty(correlator.valid_shape, correlator.dtype)
         local_weights(first, second, float(mask.sum()), weights)
@@ -202,8 +206,7 @@ class FastLocalCorrelation(Score):
         )
 
     def terms(self, tile: _LocalTile, rotation: _LocalRotation, correlator: Correlator) -> Terms:  # noqa: D102
-        first = correlator.correlate(tile.first, rotation.mask, "double").copy()
-        second = correlator.correlate(tile.second, rotation.mask, "double")
+        first, second = correlator.correlate_both(tile.first, tile.second, rotation.mask, "double")
         local_weights(first, second, rotation.total, tile.weights)
         return correlator.correlate(tile.spectrum, rotation.template), tile.weights
 
@@ -244,8 +247,8 @@ class MaskedCrossCorrelation(Score):
         )
 
     def prepare_rotation(self, rotated: RotatedTemplate, correlator: Correlator) -> _MaskedRotation:  # noqa: D102
-        mean, std = _mean_and_std(rotated.values, rotated.weights)
-        centred = (rotated.values - mean) / (std or 1.0)
+        centred, std = _centred(rotated)
+        centred /= std or 1.0
         values = centred * rotated.weights
         return _MaskedRotation(
             correlator.template_spectrum(rotated.weights, "double"),
