@@ -1,78 +1,32 @@
-"""Time per rotation of the exact engine: against the bare inverse transform, pyTME, and OpenCV's loop over angles."""
+"""Time per rotation of both engines: against the bare inverse transform, pyTME, and OpenCV's loop over angles."""
 
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
-from scipy.fft import next_fast_len
 
-from benchmarks.measuring import Table, Timer, alternate, compare, seconds_per_call
+from benchmarks.measuring import Row, Table, Timer, alternate, compare, seconds_per_call
 from benchmarks.peers import Peer
-from scorefold.analyzer import MaxScoreOverRotations
+from benchmarks.search import CellSearch, Search, fastest_cells, rotation_timer
 from scorefold.rotations import plane_rotations, space_rotations
-from scorefold.scoring.engine import ExactEngine
-from scorefold.scoring.fft import available_providers, provider
+from scorefold.scoring.fft import available_providers
 from scorefold.scoring.masks import template_mask
-from scorefold.scoring.score import TargetTile, choose_score
-from scorefold.scoring.template import Template
-from scorefold.scoring.tile import Tile
+from scorefold.testing.planting import chain_density
 
 Array = NDArray[Any]
 
-
-@dataclass(frozen=True)
-class Search:
-    """A target and a template, and how the exact engine searches the one for the other as a single tile."""
-
-    target: Array
-    template: Array
-    mask: Array
-    rotations: Array
-    score: str
-    fft: str = "scipy"
-
-    def batch(self, *, pad_edges: bool = False) -> tuple[Any, Any, tuple[int, ...]]:
-        """Return the prepared batch, the analyzer, and the shape of the transforms."""
-        template = Template(self.template, self.mask, self.rotations)
-        extra = [b - 1 if pad_edges else 0 for b in template.box]
-        shape = tuple(next_fast_len(n + e, real=True) for n, e in zip(self.target.shape, extra, strict=True))
-        engine = ExactEngine(
-            template,
-            self.rotations,
-            choose_score(self.score, invariant=template.invariant),
-            provider(self.fft, provider(self.fft).learn([shape], template.box, ["float32", "float64"])),
-            shape,
-            pad_edges=pad_edges,
-        )
-        positions = tuple(
-            n + e - b + 1 for n, e, b in zip(self.target.shape, extra, template.box, strict=True)
-        )
-        values = (self.target - self.target.mean()) / self.target.std()
-        padded = np.pad(values, [(e // 2, e - e // 2) for e in extra])
-        tile = Tile((0,) * values.ndim, positions, positions)
-        analyzer = MaxScoreOverRotations(positions, rotations=self.rotations)
-        return engine.prepare([tile], [TargetTile(padded, None, 0.0, 1.0)], [analyzer]), analyzer, shape
-
-
-def rotation_timer(search: Search, calls: int, *, pad_edges: bool = False) -> Timer:
-    """Return what measures one rotation of the exact engine, after two that are not counted."""
-    batch, analyzer, _ = search.batch(pad_edges=pad_edges)
-    states = [analyzer.init_state()]
-    for rotation_id in range(2):
-        states = batch.fold(rotation_id, states)
-    ids = iter(range(2, 10**9))
-
-    def once() -> None:
-        nonlocal states
-        states = batch.fold(next(ids) % len(search.rotations), states)
-
-    return lambda: seconds_per_call(once, calls)
+INSIDE = "positions at which the template lies inside"
+EVERYWHERE = "every position, as pyTME scores them"
+TEMPLATES = (
+    "Target and template are noise; for the compressed engine, whose bases depend on the template, it is the density "
+    "of a chain of atoms blurred by σ voxels, in the rotation set of 7°."
+)
 
 
 def inverse_timer(shape: tuple[int, ...], fft: str, calls: int) -> Timer:
@@ -94,7 +48,7 @@ def inverse_timer(shape: tuple[int, ...], fft: str, calls: int) -> Timer:
 
 
 def volume_search(edge: int, box: int, score: str, fft: str) -> Search:
-    """Return a search of noise for noise, with a spherical mask, or half a sphere for FLC."""
+    """Return a search of noise for noise, with a spherical mask, or two thirds of a sphere for FLC."""
     rng = np.random.default_rng(0)
     mask = template_mask("sphere", (box,) * 3, radius=box / 2 - 1)
     if score == "FLC":
@@ -109,8 +63,15 @@ def volume_search(edge: int, box: int, score: str, fft: str) -> Search:
     )
 
 
+def particle_search(edge: int, box: int, blur: float, step: float) -> Search:
+    """Return a search of noise for the density of a particle, by the fastest transforms that are there."""
+    search = volume_search(edge, box, "FLCSphericalMask", available_providers()[-1])
+    density = chain_density(np.random.default_rng(0), box, blur=blur).astype(np.float32)
+    return replace(search, template=density, rotations=space_rotations(step))
+
+
 def in_volumes(python: str | None, *, tiny: bool, repeats: int) -> list[Table]:
-    """Compare the exact engine with the bare inverse transform and with pyTME, in volumes."""
+    """Compare both engines with the bare inverse transform and with pyTME, in volumes."""
     sizes = (
         [(32, 8, "FLCSphericalMask")]
         if tiny
@@ -120,21 +81,32 @@ def in_volumes(python: str | None, *, tiny: bool, repeats: int) -> list[Table]:
             (128, 32, "FLC"),
         ]
     )
-    return [_in_volume(python, edge, box, score, 2 if tiny else 5, repeats) for edge, box, score in sizes]
+    return [_in_volume(python, edge, box, score, repeats, tiny=tiny) for edge, box, score in sizes]
 
 
-def _in_volume(python: str | None, edge: int, box: int, score: str, calls: int, repeats: int) -> Table:
+def _in_volume(python: str | None, edge: int, box: int, score: str, repeats: int, *, tiny: bool) -> Table:
     timers: dict[str, Timer] = {}
     notes: dict[str, str] = {}
+    calls = 2 if tiny else 5
     for fft in available_providers():
         search = volume_search(edge, box, score, fft)
-        shape = search.batch()[2]
-        timers[f"inverse transform, {fft}"] = inverse_timer(shape, fft, calls)
-        notes[f"inverse transform, {fft}"] = f"{'×'.join(map(str, shape))}, all values"
+        timers[f"inverse transform, {fft}"] = inverse_timer(search.shape, fft, calls)
+        notes[f"inverse transform, {fft}"] = f"{'×'.join(map(str, search.shape))}, all values"
         timers[f"scorefold, {fft}"] = rotation_timer(search, calls)
-        notes[f"scorefold, {fft}"] = "cubic; positions at which the template lies inside"
-        timers[f"scorefold, {fft}, padded"] = rotation_timer(search, calls, pad_edges=True)
-        notes[f"scorefold, {fft}, padded"] = "cubic; every position, as pyTME scores them"
+        notes[f"scorefold, {fft}"] = f"cubic; {INSIDE}"
+        timers[f"scorefold, {fft}, padded"] = rotation_timer(replace(search, pad_edges=True), calls)
+        notes[f"scorefold, {fft}, padded"] = f"cubic; {EVERYWHERE}"
+    if score == "FLCSphericalMask":
+        for blur in (0.8, 1.3):
+            particle = particle_search(edge, box, blur, 60.0 if tiny else 7.0)
+            for pad_edges in (False, True):
+                name = f"scorefold, compressed 0.3, σ {blur}{', padded' if pad_edges else ''}"
+                found = fastest_cells(
+                    replace(particle, pad_edges=pad_edges), 0.3, [90.0] if tiny else [16.0, 20.0, 25.0, 32.0]
+                )
+                timers[name] = found.timer()
+                where = EVERYWHERE if pad_edges else INSIDE
+                notes[name] = f"{particle.fft}; {found.describe()}; candidates not rescored; {where}"
     with tempfile.TemporaryDirectory() as folder:
         against = ["inverse transform, scipy"]
         peer = _pytme(python, search, Path(folder), score) if python else None
@@ -147,9 +119,29 @@ def _in_volume(python: str | None, edge: int, box: int, score: str, calls: int, 
         finally:
             if peer is not None:
                 peer.__exit__(None, None, None)
-    return Table(
-        f"{score}, target {edge}³, template {box}³, one core", "rotation", compare(medians, against, notes)
-    )
+    title = f"{score}, target {edge}³, template {box}³, one core"
+    remarks = [TEMPLATES] if score == "FLCSphericalMask" else []
+    return Table(title, "rotation", compare(medians, against, notes), remarks)
+
+
+def of_bases(_python: str | None, *, tiny: bool, repeats: int) -> list[Table]:
+    """Tabulate what the compressed engine takes by tolerance, size of the cells, and detail of the template."""
+    edge, box, step = (32, 8, 60.0) if tiny else (128, 32, 7.0)
+    angles, tolerances = ([90.0], [0.3]) if tiny else ([14.0, 20.0, 28.0], [0.3, 0.2, 0.1])
+    tables = []
+    for blur in (0.8, 1.3):
+        search = particle_search(edge, box, blur, step)
+        rows = []
+        for tolerance in tolerances:
+            for angle in angles:
+                found = CellSearch(search, angle, tolerance)
+                seconds = alternate({"": found.timer(cells=8)}, repeats)[""]
+                rows.append(Row(f"tolerance {tolerance}, {angle:g}°", seconds, note=found.describe()))
+        title = (
+            f"Bases of a particle with σ {blur}, set of {step:g}°, target {edge}³, template {box}³, one core"
+        )
+        tables.append(Table(title, "rotation", rows))
+    return tables
 
 
 def _pytme(python: str, search: Search, folder: Path, score: str) -> Peer:
@@ -180,6 +172,13 @@ def in_images(_python: str | None, *, tiny: bool, repeats: int) -> list[Table]:
         search = Search(image, template, box, rotations, "FLC", fft)
         timers[f"scorefold, {fft}"] = rotation_timer(search, 3 if tiny else 20)
         notes[f"scorefold, {fft}"] = "FLC, cubic, the rectangle as a turned mask"
+    disk = template_mask("disk", template.shape, radius=height / 2 - 1)
+    round_search = replace(search, mask=disk, score="FLCSphericalMask")
+    found = fastest_cells(round_search, 0.3, [90.0] if tiny else [6.0, 9.0, 12.0, 18.0, 24.0])
+    timers["scorefold, compressed 0.3"] = found.timer(cells=10**9)
+    notes["scorefold, compressed 0.3"] = (
+        f"{search.fft}; the mask is a disk of the template's height; {found.describe()}; candidates not rescored"
+    )
     against: list[str] = []
     peers: list[Peer] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -206,4 +205,8 @@ def in_images(_python: str | None, *, tiny: bool, repeats: int) -> list[Table]:
     ]
 
 
-BENCHMARKS: dict[str, Callable[..., list[Table]]] = {"volumes": in_volumes, "images": in_images}
+BENCHMARKS: dict[str, Callable[..., list[Table]]] = {
+    "volumes": in_volumes,
+    "images": in_images,
+    "bases": of_bases,
+}

@@ -30,8 +30,18 @@ def run(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("name", "rows"),
     [
-        ("volumes", ["inverse transform, scipy", "scorefold, scipy", "scorefold, scipy, padded"]),
-        ("images", ["scorefold, scipy", "OpenCV, masked", "OpenCV, not masked"]),
+        (
+            "volumes",
+            [
+                "inverse transform, scipy",
+                "scorefold, scipy",
+                "scorefold, scipy, padded",
+                "scorefold, compressed 0.3, σ 0.8",
+                "scorefold, compressed 0.3, σ 1.3, padded",
+            ],
+        ),
+        ("images", ["scorefold, scipy", "scorefold, compressed 0.3", "OpenCV, masked", "OpenCV, not masked"]),
+        ("bases", ["tolerance 0.3, 90°"]),
         ("figures", ["scorefold", "matplotlib"]),
         pytest.param("throughput", ["floor, 12 images", "inspect run, 12 images"], marks=pytest.mark.long),
     ],
@@ -59,4 +69,4 @@ def test_a_wrong_name_is_refused_with_the_names_there_are():
     command = [sys.executable, "-m", "benchmarks", "rotation"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
-    assert "volumes, images, figures, throughput" in done.stderr
+    assert "volumes, images, bases, figures, throughput" in done.stderr

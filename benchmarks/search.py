@@ -1,0 +1,154 @@
+"""A search of one target as a single tile, by either engine, and what a rotation of it takes."""
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import next_fast_len
+
+from benchmarks.measuring import Timer, seconds_per_call
+from scorefold.analyzer import AnalyzerProduct, ApproximateScoreMoments, MaxScoreOverRotations
+from scorefold.rotations import RotationCells, rotation_cells
+from scorefold.scoring.compressed import CellFilters, CompressedEngine
+from scorefold.scoring.engine import ExactEngine
+from scorefold.scoring.fft import provider
+from scorefold.scoring.score import TargetTile, choose_score
+from scorefold.scoring.template import Template
+from scorefold.scoring.tile import Tile
+
+Array = NDArray[Any]
+
+CELLS = 24
+"""Cells that are folded for one measurement."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """A target and a template, and how an engine searches the one for the other as a single tile."""
+
+    target: Array
+    template: Array
+    mask: Array
+    rotations: Array
+    score: str
+    fft: str = "scipy"
+    pad_edges: bool = False
+
+    @cached_property
+    def engine(self) -> ExactEngine:
+        """The exact engine for the target."""
+        template = Template(self.template, self.mask, self.rotations)
+        extra = [b - 1 if self.pad_edges else 0 for b in template.box]
+        shape = tuple(next_fast_len(n + e, real=True) for n, e in zip(self.target.shape, extra, strict=True))
+        return ExactEngine(
+            template,
+            self.rotations,
+            choose_score(self.score, invariant=template.invariant),
+            provider(self.fft, provider(self.fft).learn([shape], template.box, ["float32", "float64"])),
+            shape,
+            pad_edges=self.pad_edges,
+        )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the transforms."""
+        return tuple(
+            n + b - 1
+            for n, b in zip(self.engine.correlator.valid_shape, self.engine.template.box, strict=True)
+        )
+
+    def tile(self) -> tuple[Tile, TargetTile]:
+        """Return the tile and its pixels."""
+        box = self.engine.template.box
+        extra = [b - 1 if self.pad_edges else 0 for b in box]
+        positions = tuple(n + e - b + 1 for n, e, b in zip(self.target.shape, extra, box, strict=True))
+        values = (self.target - self.target.mean()) / self.target.std()
+        padded = np.pad(values, [(e // 2, e - e // 2) for e in extra])
+        return Tile((0,) * values.ndim, positions, positions), TargetTile(padded, None, 0.0, 1.0)
+
+
+def rotation_timer(search: Search, calls: int) -> Timer:
+    """Return what measures one rotation of the exact engine, after two that are not counted."""
+    tile, pixels = search.tile()
+    analyzer = MaxScoreOverRotations(tile.shape, rotations=search.rotations)
+    batch = search.engine.prepare([tile], [pixels], [analyzer])
+    states = [analyzer.init_state()]
+    for rotation_id in range(2):
+        states = batch.fold(rotation_id, states)
+    ids = iter(range(2, 10**9))
+
+    def once() -> None:
+        nonlocal states
+        states = batch.fold(next(ids) % len(search.rotations), states)
+
+    return lambda: seconds_per_call(once, calls)
+
+
+@dataclass(frozen=True)
+class CellSearch:
+    """A search by the compressed engine: its cells, and what their bases leave out."""
+
+    search: Search
+    angle: float
+    tolerance: float
+
+    @cached_property
+    def filters(self) -> CellFilters:
+        """The cells' filters."""
+        engine = self.search.engine
+        return CellFilters(
+            engine.template,
+            self.search.rotations,
+            engine.score,
+            rotation_cells(self.search.rotations, self.angle),
+        )
+
+    @property
+    def cells(self) -> RotationCells:
+        """The cells."""
+        return self.filters.cells
+
+    def describe(self) -> str:
+        """Return rank, size and residual of a cell of median size."""
+        sizes = np.diff(self.cells.starts)
+        cell = int(np.argsort(sizes, kind="stable")[len(sizes) // 2])
+        basis = self.filters.basis(cell, self.tolerance)
+        residual = float(np.sqrt(np.mean(basis.residuals.astype(float) ** 2)))
+        return f"cells of {self.angle:g}°, rank {basis.rank} of {sizes[cell]}, residual {residual:.2f}"
+
+    def timer(self, cells: int = CELLS) -> Timer:
+        """Return what measures a rotation, its share of the basis included, over some whole cells.
+
+        The first of them has a rotation that is scored exactly too, as one cell of so many has in a run.
+        """
+        tile, pixels = self.search.tile()
+        analyzer = AnalyzerProduct(
+            MaxScoreOverRotations(tile.shape, rotations=self.search.rotations), ApproximateScoreMoments()
+        )
+        engine = CompressedEngine(
+            self.search.engine, self.filters, lambda cell: self.filters.basis(cell, self.tolerance)
+        )
+        batch = engine.prepare([tile], [pixels], [analyzer])
+        states = [analyzer.init_state()]
+        first = len(self.cells) // 2 // engine.sampled_every * engine.sampled_every
+        some = [(first + i) % len(self.cells) for i in range(min(cells, len(self.cells)))]
+        rotations = sum(len(self.cells.ids(cell)) for cell in some)
+        states = batch.fold(some[0], states)
+
+        def seconds() -> float:
+            nonlocal states
+            start = time.perf_counter()
+            for cell in some:
+                states = batch.fold(cell, states)
+            return (time.perf_counter() - start) / rotations
+
+        return seconds
+
+
+def fastest_cells(search: Search, tolerance: float, angles: list[float]) -> CellSearch:
+    """Return the search by cells of the angle that is the fastest in a short try, as the planner does."""
+    candidates = [CellSearch(search, angle, tolerance) for angle in angles]
+    return min(candidates, key=lambda candidate: candidate.timer(cells=3)())
