@@ -122,7 +122,7 @@ def test_a_large_plan_is_driven_in_time_proportional_to_its_size(monkeypatch):
     drive(run, executor)
     assert len(run.store.keys) == sum(run.totals(render=True).values()) > 90_000
     surveys = len(executor.waves) + 1
-    assert run.store.listings == surveys == 6
+    assert run.store.listings == surveys == 7
     # Once for the nodes, once for the root's key.
     assert max(enumerations.values()) <= 2 * surveys
 
@@ -213,7 +213,7 @@ def test_a_worker_that_knows_the_run_notices_changed_picks(new_run):
         render=False,
         on_progress=lambda p: ended.update([p.last.node.stage] if p.last else []),
     )
-    assert ended == {"call_picks": 4, "report": 1}
+    assert ended == {"find_candidates": 4, "refine": changed.plan.batch_count, "call_picks": 4, "report": 1}
     arrays, record = changed.store.read_partial(changed.plan.pick_node(0, changed.job.picks.digest).key)
     assert record.summary["threshold"] == 0.95
     assert len(arrays["scores"]) <= 1

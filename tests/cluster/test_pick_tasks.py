@@ -11,22 +11,12 @@ from scipy.spatial.transform import Rotation
 
 from scorefold import match
 from scorefold.analyzer import RotationTable
-from scorefold.cluster.match import pick_tasks
+from scorefold.cluster.match import candidate_tasks, pick_tasks
 from scorefold.planning.job import PickOptions
 from scorefold.rotations import angle_to_matrix, geodesic_angle, plane_rotations
 from scorefold.testing.planting import chain_density, plant
 
 pytestmark = pytest.mark.timeout(90)
-
-
-class FixedMaps:
-    """Maps that were made elsewhere."""
-
-    def __init__(self, scores, rotations):
-        self.maps = {"scores": scores, "rotations": rotations}
-
-    def level(self, name, level=0):
-        return self.maps[name]
 
 
 def called(scores, rotations, threshold=0.0, **options):
@@ -40,9 +30,9 @@ def called(scores, rotations, threshold=0.0, **options):
         ),
         rotation_table=RotationTable(plane_rotations(90)),
     )
-    maps = FixedMaps(scores, rotations)
-    peaks, histogram = pick_tasks._peaks(run, target, maps, threshold, float(scores.max()))
-    return peaks, pick_tasks.refined_positions(run, maps, peaks), histogram
+    peaks = candidate_tasks.call_peaks(run, target, scores, rotations, threshold, run.job.picks)
+    histogram = candidate_tasks._histogram(run, scores, rotations, max(float(scores.max()), threshold))
+    return peaks, pick_tasks.refined_positions(run, scores, rotations, peaks), histogram
 
 
 @settings(max_examples=25, deadline=None)
@@ -52,10 +42,11 @@ def test_blocks_with_halo_give_the_picks_of_the_whole_map(seed, min_distance, vo
     scores = rng.integers(0, 12, (40, 17)).astype(np.float32) / 11  # many ties
     rotations = np.where(scores > 0, rng.integers(0, 4, scores.shape), -1).astype(np.int32)
     whole = called(scores, rotations, 0.5, min_distance=min_distance)
-    blocks = pick_tasks.blocks
+    blocks = candidate_tasks.blocks
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pick_tasks, "blocks", lambda shape, halo: blocks(shape, halo, voxels))
-        assert len(list(pick_tasks.blocks(scores.shape, 1))) > 1
+        for tasks in (candidate_tasks, pick_tasks):
+            patch.setattr(tasks, "blocks", lambda shape, halo: blocks(shape, halo, voxels))
+        assert len(list(candidate_tasks.blocks(scores.shape, 1))) > 1
         parts = called(scores, rotations, 0.5, min_distance=min_distance)
     np.testing.assert_array_equal(parts[0].positions, whole[0].positions)
     np.testing.assert_array_equal(parts[0].rotations, whole[0].rotations)
@@ -67,7 +58,7 @@ def test_blocks_with_halo_give_the_picks_of_the_whole_map(seed, min_distance, vo
 @pytest.mark.parametrize("shape", [(40, 17), (1, 5), (23, 6, 7)])
 def test_blocks_cover_a_map_once(shape, halo):
     covered = np.zeros(shape, int)
-    for core, padded in pick_tasks.blocks(shape, halo, voxels=50):
+    for core, padded in candidate_tasks.blocks(shape, halo, voxels=50):
         covered[core] += 1
         for inner, outer, length in zip(core, padded, shape, strict=True):
             assert outer.start in (0, inner.start - halo)
@@ -153,23 +144,41 @@ def test_an_angle_is_counter_clockwise_on_screen_and_a_position_is_the_centre(te
     rng = np.random.default_rng(1)
     image = rng.normal(scale=0.2, size=(90, 110))
     plant(image, template, np.ones(template.shape), [[40.25, 61.5]], angle_to_matrix(np.array([30.0])))
-    found = match(image, template, mask="disk", step=10, top=1, threshold=0.5, render=False)
+    found = match(image, template, mask="disk", step=10, top=1, threshold=0.5, refine=False, render=False)
     (pick,) = found.picks.itertuples()
     assert pick.angle == pytest.approx(30)
     # The parabola is biased by up to 0.2 for so fine a texture; a wrong centre would be half a pixel off.
     np.testing.assert_allclose([pick.y, pick.x], [40.25, 61.5], atol=0.2)
 
 
-def test_scipy_agrees_on_counter_clockwise(texture):
+def turned_by_scipy(texture, angle):
     """`ndimage.rotate` turns an image counter-clockwise on screen."""
     template = texture[:, :21]
     image = np.zeros((61, 61))
     image[20:41, 20:41] = template
-    turned = ndimage.rotate(image, 40, reshape=False, order=3)
-    turned += np.random.default_rng(1).normal(scale=0.05, size=turned.shape)
-    found = match(turned, template, mask="disk", mask_radius=10, step=10, top=1, threshold=0.5, render=False)
-    (pick,) = found.picks.itertuples()
+    turned = ndimage.rotate(image, angle, reshape=False, order=3)
+    return turned + np.random.default_rng(1).normal(scale=0.05, size=turned.shape), template
+
+
+def test_scipy_agrees_on_counter_clockwise(texture):
+    turned, template = turned_by_scipy(texture, 40)
+    options = {"mask": "disk", "mask_radius": 10, "step": 10, "top": 1, "threshold": 0.5, "render": False}
+    (pick,) = match(turned, template, refine=False, **options).picks.itertuples()
     assert (pick.angle, round(pick.y), round(pick.x)) == (pytest.approx(40), 30, 30)
+
+
+@pytest.mark.parametrize("angle", [36.5, 44.0])
+def test_rotations_are_refined_between_those_of_the_set(texture, angle):
+    turned, template = turned_by_scipy(texture, angle)
+    options = {"mask": "disk", "mask_radius": 10, "step": 10, "top": 1, "threshold": 0.5, "render": False}
+    found = match(turned, template, **options)
+    (pick,) = found.picks.itertuples()
+    assert pick.rotation_id == 4
+    assert abs(pick.angle - angle) < 0.5  # a tenth of what the set is off by, at most
+    assert np.hypot(pick.y - 30, pick.x - 30) < 0.2
+    (coarse,) = found.repick(refine=False, render=False).picks.itertuples()
+    assert coarse.angle == pytest.approx(40)
+    assert coarse.score == pick.score
 
 
 def test_angles_in_space_are_those_of_relion():
@@ -187,7 +196,9 @@ def test_angles_in_space_are_those_of_relion():
     volume += rng.normal(scale=0.02, size=volume.shape)
     others = Rotation.random(20, random_state=3).as_matrix()[:, ::-1, ::-1]
     rotations = np.concatenate([others, turn[None]])
-    found = match(volume, particle, mask="sphere", rotations=rotations, top=1, threshold=0.5, render=False)
+    found = match(
+        volume, particle, mask="sphere", rotations=rotations, top=1, threshold=0.5, refine=False, render=False
+    )
     (pick,) = found.picks.itertuples()
     assert pick.rotation_id == 20
     found_matrix = Rotation.from_euler("ZYZ", [pick.rot, pick.tilt, pick.psi], degrees=True).inv().as_matrix()

@@ -10,7 +10,7 @@ import pytest
 import scorefold
 from scorefold.cluster import create_run, drive, tasks
 from scorefold.cluster.executor import SerialExecutor
-from scorefold.cluster.match.pick_tasks import block_edges, blocks
+from scorefold.cluster.match.candidate_tasks import block_edges, blocks
 from scorefold.cluster.match.render_tasks import TargetPixels, _reduced
 from scorefold.planning.prepare import prepare_match
 from scorefold.planning.request import MatchRequest

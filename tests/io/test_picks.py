@@ -172,7 +172,7 @@ def test_star_of_another_program_is_read(tmp_path):
 
 class TestTabulate:
     def test_best_first_and_ties_by_position(self):
-        picks = tabulate_picks("a", [[2, 1], [0, 9], [1, 5], [1, 4]], [1, 2, 1, 1], [0, 0, 0, 0], [np.eye(2)])
+        picks = tabulate_picks("a", [[2, 1], [0, 9], [1, 5], [1, 4]], [1, 2, 1, 1], [0] * 4, [np.eye(2)] * 4)
         assert picks["rank"].tolist() == [1, 2, 3, 4]
         assert picks[["score", "y", "x"]].values.tolist() == [[2, 0, 9], [1, 1, 4], [1, 1, 5], [1, 2, 1]]
 
@@ -181,10 +181,10 @@ class TestTabulate:
         picks = tabulate_picks("a", [], [], [], np.eye(dimensions)[None])
         assert_frame_equal(picks, empty_picks(dimensions))
 
-    @pytest.mark.parametrize("rotation_id", [-1, 1])
-    def test_a_rotation_that_is_not_in_the_set_is_refused(self, rotation_id):
-        with pytest.raises(InputError, match=r"Pass rows 0 to 0"):
-            tabulate_picks("a", [[1, 2]], [0.5], [rotation_id], [np.eye(2)])
+    @pytest.mark.parametrize(("rotation_id", "count"), [(-1, 1), (0, 0), (0, 2)])
+    def test_every_pick_has_one_rotation_and_a_row_of_the_set(self, rotation_id, count):
+        with pytest.raises(InputError, match="Pass a rotation for each pick"):
+            tabulate_picks("a", [[1, 2]], [0.5], [rotation_id], np.stack([np.eye(2)] * 2)[:count])
 
     def test_shapes_must_agree(self):
         with pytest.raises(InputError, match="with 2 coordinates"):

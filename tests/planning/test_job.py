@@ -43,6 +43,9 @@ OTHER_SEARCHES = {
     "fft": with_search(fft="fftw"),
     "pad edges": with_search(pad_edges=True),
     "score threshold": with_search(score_threshold=0.1),
+    "engine": with_search(engine="compressed"),
+    "tolerance": with_search(tolerance=0.2),
+    "cell angle": with_search(cell_angle=20.0),
     "pixels of a target": with_target(digest="9" * 64),
     "shape of a target": with_target(shape=(50, 40)),
     "name of a target": with_target(name="c.tif"),
@@ -76,7 +79,7 @@ def test_the_fingerprint_does_not_depend_on(what):
 
 def test_the_fingerprint_stays_what_it_was():
     """A change of this value makes every stored run unreadable: it must be meant."""
-    assert JOB.fingerprint == "95684c1bf81f41bccebd82891d92882211c9095a8a4c318cb0922f7f286a2029"
+    assert JOB.fingerprint == "7ca5b7cbd264dd2c1791bfce2d57db903bbf5819968fe758d4489d5718fd0e22"
 
 
 def test_a_job_survives_json():
@@ -107,9 +110,10 @@ def test_pick_options_name_themselves():
             PickOptions(boundary=2),
             PickOptions(top=2),
             PickOptions(subpixel=False),
+            PickOptions(refine=False),
         )
     }
-    assert len(digests) == 7
+    assert len(digests) == 8
     assert all(len(digest) == 8 for digest in digests)
 
 

@@ -36,7 +36,8 @@ def plans(draw):
             TileGroup(tiling, ids, draw(st.integers(1, 9)), draw(st.integers(1, max(1, rotation_count))))
         )
         first = stop
-    return Plan((3, 3), rotation_count, tuple(groups), 2**30, draw(st.sampled_from(["", "wisdom"])))
+    cells = draw(st.none() | st.integers(1, rotation_count))
+    return Plan((3, 3), rotation_count, tuple(groups), 2**30, draw(st.sampled_from(["", "wisdom"])), cells)
 
 
 @given(plan=plans())
@@ -52,7 +53,7 @@ def test_leaves_cover_every_tile_and_rotation_exactly_once(plan):
             assert leaf.batch == batch
             assert 0 < leaf.rotations[1] - leaf.rotations[0] <= plan.group_of(batch).rotation_block
             coverage = coverage.union(Coverage.of("b", *leaf.rotations))  # refuses an overlap
-        assert coverage == Coverage.of("b", 0, plan.rotation_count)
+        assert coverage == Coverage.of("b", 0, plan.step_count)
         for target, tile in tiles:
             assert (target, tile) not in seen
             seen.add((target, tile))
@@ -65,17 +66,21 @@ def test_leaves_cover_every_tile_and_rotation_exactly_once(plan):
 @given(plan=plans())
 @settings(deadline=None)
 def test_every_node_comes_after_its_inputs_and_is_used_once(plan):
+    bases = {node.key for node in plan.compress_nodes()}
     for batch in range(plan.batch_count):
         nodes = plan.search_nodes(batch)
         done, used = set(), set()
         for node in nodes:
             assert node.key not in done, "keys are unique"
-            assert set(node.inputs) <= done, "inputs come first"
-            assert not used & set(node.inputs), "a partial is merged once"
-            assert len(set(node.inputs)) == len(node.inputs) <= FAN_IN
-            assert (node.stage == "merge") == (len(node.inputs) > 0)
+            partials = set(node.inputs) - bases
+            assert partials <= done, "inputs come first"
+            assert not used & partials, "a partial is merged once"
+            assert len(partials) <= FAN_IN
+            assert (node.stage == "merge") == (len(partials) > 0)
+            if node.stage == "score_leaf" and bases:
+                assert {plan.compress_node(cell).key for cell in range(*node.rotations)} == set(node.inputs)
             done.add(node.key)
-            used |= set(node.inputs)
+            used |= partials
         assert done - used == {plan.root_key(batch)}, "one root"
         assert plan.write_node(batch).inputs == (plan.root_key(batch),)
 
@@ -108,8 +113,11 @@ def test_batches_of_a_target_are_those_that_hold_its_tiles(plan):
 def test_keys_are_unique_in_the_run_and_stages_in_order(plan, render):
     nodes = [node for batch in range(plan.batch_count) for node in plan.search_nodes(batch)]
     nodes += [plan.write_node(batch) for batch in range(plan.batch_count)]
+    nodes += plan.compress_nodes()
     targets = sorted(plan.target_order())
     for options in ("0a", "1b"):
+        nodes += [plan.candidate_node(target, options) for target in targets]
+        nodes += [plan.refine_node(batch, options) for batch in range(plan.batch_count)]
         nodes += [plan.pick_node(target, options) for target in targets]
         nodes += [plan.render_node(target, options) for target in targets]
         nodes.append(plan.report_node(options, render=render))

@@ -25,7 +25,11 @@ def search(size: int, step: float, copies: int, noise: float, **options) -> tupl
     found = match(volume, particle, mask="sphere", step=step, render=False, **options)
     picks = found.picks
     recovered = recovery(
-        positions, rotations, picks[["z", "y", "x"]], found.rotation_set[picks["rotation_id"]], tolerance=3
+        positions,
+        rotations,
+        picks[["z", "y", "x"]],
+        relion_to_matrix(picks[["rot", "tilt", "psi"]]),
+        tolerance=3,
     )
     inside = template_mask("sphere", particle.shape) > 0.5
     return recovered, covering_radius(found.rotation_set), particle[inside].var() / noise**2

@@ -145,7 +145,7 @@ class Match:
         render : bool
             Whether pictures and the report are made again.
         **options
-            Any of `threshold`, `false_positives`, `min_distance`, `boundary`, `top`, `subpixel`.
+            Any of `threshold`, `false_positives`, `min_distance`, `boundary`, `top`, `subpixel`, `refine`.
 
         Returns
         -------

@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from scorefold.cluster import Progress
 
 STAGE_TITLES = {
+    "compress": "compress",
     "score_leaf": "score",
     "merge": "merge",
     "write_result": "write maps",
+    "find_candidates": "candidates",
+    "refine": "refine",
     "call_picks": "call picks",
     "fold_images": "fold",
     "merge_images": "merge",

@@ -12,11 +12,12 @@ from scorefold.errors import InputError
 from scorefold.planning.request import DEFAULT_MEMORY_LIMIT, MatchRequest
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "ki": 2**10, "mi": 2**20, "gi": 2**30}
-INPUTS, MASKS, ROTATIONS, SCORES, PICKS, RESOURCES = (
+INPUTS, MASKS, ROTATIONS, SCORES, ENGINE, PICKS, RESOURCES = (
     "Inputs",
     "Template mask",
     "Rotations",
     "Scores",
+    "Engine",
     "Picks",
     "Resources",
 )
@@ -103,6 +104,27 @@ MATCH_OPTIONS: dict[str, Any] = {
             "--subpixel/--whole-pixel", help="Refine positions below the voxel.", rich_help_panel=PICKS
         ),
     ],
+    "refine": Annotated[
+        bool,
+        typer.Option(
+            "--refine/--no-refine",
+            help="Refine rotations between those of the rotation set.",
+            rich_help_panel=PICKS,
+        ),
+    ],
+    "engine": Annotated[
+        str, typer.Option(help="exact, compressed, or auto for the faster one.", rich_help_panel=ENGINE)
+    ],
+    "tolerance": Annotated[
+        float,
+        typer.Option(
+            help="Compressed: what bases leave out of the turned templates.", rich_help_panel=ENGINE
+        ),
+    ],
+    "cell_angle": Annotated[
+        float | None,
+        typer.Option(help="Compressed: degrees between cells; default: measured.", rich_help_panel=ENGINE),
+    ],
     "memory_limit": Annotated[
         str, typer.Option(help="Memory per worker, such as 600MiB or 4GB.", rich_help_panel=RESOURCES)
     ],
@@ -132,6 +154,7 @@ MinDistance = Annotated[float | None, *MATCH_OPTIONS["min_distance"].__metadata_
 Boundary = Annotated[int | None, *MATCH_OPTIONS["boundary"].__metadata__]
 Top = Annotated[int | None, *MATCH_OPTIONS["top"].__metadata__]
 Subpixel = Annotated[bool | None, *MATCH_OPTIONS["subpixel"].__metadata__]
+Refine = Annotated[bool | None, *MATCH_OPTIONS["refine"].__metadata__]
 Targets = Annotated[
     list[str], typer.Argument(help="Files, directories or globs to search.", metavar="TARGETS...")
 ]

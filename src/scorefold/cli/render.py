@@ -13,6 +13,7 @@ from scorefold.cli.options import (
     FalsePositives,
     MinDistance,
     Quiet,
+    Refine,
     Run,
     Scheduler,
     Subpixel,
@@ -42,6 +43,7 @@ def command(
     boundary: Boundary = None,
     top: Top = None,
     subpixel: Subpixel = None,
+    refine: Refine = None,
     min_area: MinArea = None,
     workers: Workers = None,
     scheduler: Scheduler = None,
@@ -49,8 +51,8 @@ def command(
 ) -> int:
     """Call picks, or measure defects, with other options and draw everything anew; options not given stay.
 
-    Searches take --threshold, --false-positives, --min-distance, --boundary, --top and --subpixel; inspections
-    --threshold and --min-area.
+    Searches take --threshold, --false-positives, --min-distance, --boundary, --top, --subpixel and --refine;
+    inspections --threshold and --min-area.
     """
     from scorefold.cluster import InspectRun, MatchRun, open_run
 
@@ -61,6 +63,7 @@ def command(
         "boundary": boundary,
         "top": top,
         "subpixel": subpixel,
+        "refine": refine,
     }
     of_defects = {"min_area": min_area}
     with Workplace(workers, scheduler) as place:

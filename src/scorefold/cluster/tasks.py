@@ -15,7 +15,10 @@ from scorefold.cluster.inspect import (
     train_tasks,
 )
 from scorefold.cluster.kinds import run_of
+from scorefold.cluster.match.bases import compress_cells
+from scorefold.cluster.match.candidate_tasks import find_candidates
 from scorefold.cluster.match.pick_tasks import call_picks
+from scorefold.cluster.match.refine_tasks import refine
 from scorefold.cluster.match.render_tasks import render_target, write_report
 from scorefold.cluster.match.search_tasks import merge_states, score_leaf, write_result
 from scorefold.cluster.run import Run, RunReference
@@ -27,9 +30,12 @@ COLLECT_SECONDS = 0.25
 
 _TASKS: dict[str, dict[str, Callable[[Any, Node], str]]] = {
     "match": {
+        "compress": compress_cells,
         "score_leaf": score_leaf,
         "merge": merge_states,
         "write_result": write_result,
+        "find_candidates": find_candidates,
+        "refine": refine,
         "call_picks": call_picks,
         "render": render_target,
         "report": write_report,

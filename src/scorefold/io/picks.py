@@ -21,8 +21,11 @@ PICK_COLUMNS_2D: dict[str, tuple[str, str]] = {
     "score": ("float64", "score at the pick"),
     "y": ("float64", "array coordinate of the template's rotation centre, in pixels"),
     "x": ("float64", "array coordinate of the template's rotation centre, in pixels"),
-    "angle": ("float64", "rotation of the template in degrees, counter-clockwise on screen (y points down)"),
-    "rotation_id": ("int32", "row of the rotation in the job's rotation set"),
+    "angle": (
+        "float64",
+        "rotation of the template in degrees, counter-clockwise on screen (y points down), refined",
+    ),
+    "rotation_id": ("int32", "row of the rotation in the job's rotation set that gave the score"),
 }
 
 #: Columns of a table of picks in 3D, in order: type and meaning.
@@ -33,10 +36,10 @@ PICK_COLUMNS_3D: dict[str, tuple[str, str]] = {
     "z": ("float64", "array coordinate of the template's rotation centre, in voxels"),
     "y": ("float64", "array coordinate of the template's rotation centre, in voxels"),
     "x": ("float64", "array coordinate of the template's rotation centre, in voxels"),
-    "rot": ("float64", "RELION's first Euler angle (intrinsic ZYZ) in degrees"),
-    "tilt": ("float64", "RELION's second Euler angle (intrinsic ZYZ) in degrees"),
-    "psi": ("float64", "RELION's third Euler angle (intrinsic ZYZ) in degrees"),
-    "rotation_id": ("int32", "row of the rotation in the job's rotation set"),
+    "rot": ("float64", "RELION's first Euler angle (intrinsic ZYZ) in degrees, of the refined rotation"),
+    "tilt": ("float64", "RELION's second Euler angle (intrinsic ZYZ) in degrees, of the refined rotation"),
+    "psi": ("float64", "RELION's third Euler angle (intrinsic ZYZ) in degrees, of the refined rotation"),
+    "rotation_id": ("int32", "row of the rotation in the job's rotation set that gave the score"),
 }
 
 _PHYSICAL = "coordinate times pixel size, in physical_unit; nan if the pixel size is unknown"
@@ -126,9 +129,9 @@ def tabulate_picks(
     scores : array_like, shape (k,)
         Scores; at equal scores the lower position comes first.
     rotation_ids : array_like of int, shape (k,)
-        Rows of `rotations`.
-    rotations : array_like, shape (n, d, d)
-        The job's rotation set: active matrices acting on array-axis vectors.
+        Rows of the job's rotation set.
+    rotations : array_like, shape (k, d, d)
+        The rotation of each pick, that of the set or a refined one: an active matrix acting on array-axis vectors.
 
     Returns
     -------
@@ -161,10 +164,10 @@ def tabulate_picks(
             f'picks of "{target}": positions {places.shape}, scores {scores.shape}, ids {ids.shape}. '
             f"Pass one of each for each pick, with {dimensions} coordinates."
         )
-    if ids.min() < 0 or ids.max() >= len(matrices):
+    if len(matrices) != scores.size or ids.min() < 0:
         raise InputError(
-            f'picks of "{target}": rotation ids {ids.min()} to {ids.max()}. '
-            f"Pass rows 0 to {len(matrices) - 1} of the rotation set."
+            f'picks of "{target}": {len(matrices)} rotations for {scores.size} picks, rotation ids from {ids.min()}. '
+            "Pass a rotation for each pick, and rows of the rotation set, which count from 0."
         )
     order = np.lexsort((*places.T[::-1], -scores))
     columns: dict[str, Any] = {
@@ -174,9 +177,9 @@ def tabulate_picks(
         **dict(zip("zyx"[-dimensions:], places[order].T, strict=True)),
     }
     if dimensions == 3:
-        columns |= dict(zip(("rot", "tilt", "psi"), matrix_to_relion(matrices[ids[order]]).T, strict=True))
+        columns |= dict(zip(("rot", "tilt", "psi"), matrix_to_relion(matrices[order]).T, strict=True))
     else:
-        columns["angle"] = matrix_to_angle(matrices[ids[order]])
+        columns["angle"] = matrix_to_angle(matrices[order])
     columns["rotation_id"] = ids[order]
     return _in_schema(pd.DataFrame(columns), physical=False)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scorefold.analyzer import AnalyzerProduct, MaxScoreOverRotations, ScoreMoments
-from scorefold.scoring.engine import ExactEngine
+from scorefold.scoring.engine import Analyzer, Engine, ExactEngine
 from scorefold.scoring.fft import FourierProvider
 from scorefold.scoring.score import Score, TargetTile
 from scorefold.scoring.template import Template
@@ -23,9 +23,9 @@ class Calibration:
     Attributes
     ----------
     rotation : float
-        To rotate and transform the template once.
+        To rotate and transform the template once; of a cell, to transform its basis.
     tile : float
-        To score one tile at one rotation.
+        To score one tile at one rotation, or at those of a cell.
     """
 
     rotation: float
@@ -57,11 +57,35 @@ def calibrate(
     """
     engine = ExactEngine(template, rotations, score, provider, fft_shape, dtype=dtype, pad_edges=True)
     positions = tuple(f - b + 1 for f, b in zip(fft_shape, template.box, strict=True))
-    noise = np.random.default_rng(0).standard_normal([f + 2 * score.margin for f in fft_shape])
     tile = Tile((0,) * len(fft_shape), positions, fft_shape)
     analyzer = AnalyzerProduct(
         MaxScoreOverRotations(positions, rotations=rotations, dtype=dtype), ScoreMoments()
     )
+    some = [(i * 7919) % len(rotations) for i in range(len(rotations))]
+    return engine_calibration(engine, tile, analyzer, some, seconds=seconds, margin=score.margin)
+
+
+def engine_calibration(
+    engine: Engine, tile: Tile, analyzer: Analyzer, steps: Sequence[int], *, seconds: float, margin: int = 0
+) -> Calibration:
+    """Time steps of an engine on one and on two tiles of noise, after a first one that is not counted.
+
+    Parameters
+    ----------
+    engine : Engine
+        The engine.
+    tile : Tile
+        A tile of its whole transform.
+    analyzer : AbstractAnalyzer
+        For that tile.
+    steps : sequence of int
+        What to fold; at least two are, again if there is only one.
+    seconds : float
+        About how long to measure.
+    margin : int
+        Voxels around the tile that the score needs.
+    """
+    noise = np.random.default_rng(0).standard_normal([f + 2 * margin for f in tile.target_shape])
     batches = [
         engine.prepare([tile] * count, [TargetTile(noise, None, 0.0, 1.0)] * count, [analyzer] * count)
         for count in (1, 2)
@@ -70,11 +94,10 @@ def calibrate(
     stop = time.perf_counter() + seconds
     states = [[analyzer.init_state() for _ in range(count)] for count in (1, 2)]
     measured = 0
-    while measured < 2 or (time.perf_counter() < stop and measured < len(rotations)):
-        rotation_id = (measured * 7919) % len(rotations)
+    while measured < 2 or (time.perf_counter() < stop and measured < len(steps)):
         for which, batch in enumerate(batches):
             start = time.perf_counter()
-            states[which] = batch.fold(rotation_id, states[which])
+            states[which] = batch.fold(steps[measured % len(steps)], states[which])
             durations[which].append(time.perf_counter() - start)
         measured += 1
     return _split(durations[0], durations[1])

@@ -57,7 +57,11 @@ class Estimate:
 
 
 def estimate(
-    plan: Plan, memory: MemoryModel, calibrations: dict[tuple[int, ...], Calibration], workers: int
+    plan: Plan,
+    memory: MemoryModel,
+    calibrations: dict[tuple[int, ...], Calibration],
+    workers: int,
+    compress_seconds: float = 0.0,
 ) -> Estimate:
     """Add up what a plan costs.
 
@@ -71,13 +75,15 @@ def estimate(
         By transform shape.
     workers : int
         Number of workers with one thread each.
+    compress_seconds : float
+        To make the basis of a cell.
     """
     partials = results = 0
-    seconds = 0.0
+    seconds = compress_seconds * (plan.cell_count or 0)
     worker_bytes = 0
     for group in plan.groups:
         positions = sum(math.prod(tile.shape) for tile in group.tiles) * len(group.targets)
-        blocks = -(-plan.rotation_count // group.rotation_block)
+        blocks = -(-plan.step_count // group.rotation_block)
         # Every level of the merge tree writes the states once more.
         levels, count = 0, blocks
         while count > 0:
@@ -86,7 +92,7 @@ def estimate(
         partials += memory.state_bytes * positions * levels
         results += RESULT_BYTES * math.prod(group.tiling.target_shape) * len(group.targets)
         calibration = calibrations[group.tiling.fft_shape]
-        seconds += plan.rotation_count * (
+        seconds += plan.step_count * (
             group.batch_count * calibration.rotation + group.tile_count * calibration.tile
         )
         tiles = min(group.batch_tiles, group.tile_count)

@@ -31,6 +31,12 @@ class SearchOptions:
         Extend targets by reflection, so that templates reaching over the border are scored too.
     score_threshold : float
         Positions whose best score is not above it are recorded as this value with rotation -1.
+    engine : str
+        "exact" or "compressed" ("auto" was resolved).
+    tolerance : float or None
+        Of the compressed engine: largest root mean square residual of a cell's basis.
+    cell_angle : float or None
+        Of the compressed engine: spacing of the cells' centres in degrees.
     """
 
     score: str
@@ -39,6 +45,9 @@ class SearchOptions:
     fft: str = "scipy"
     pad_edges: bool = False
     score_threshold: float = 0.0
+    engine: str = "exact"
+    tolerance: float | None = None
+    cell_angle: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse values outside of their range."""
@@ -46,6 +55,10 @@ class SearchOptions:
             raise InputError(f'precision "{self.precision}": use single or double.')
         if not math.isfinite(self.score_threshold):
             raise InputError(f"score threshold {self.score_threshold}: give a finite number.")
+        if self.tolerance is not None and not 0 < self.tolerance < 1:
+            raise InputError(f"tolerance {self.tolerance:g}: give a number between 0 and 1.")
+        if self.cell_angle is not None and not 0 < self.cell_angle <= 180:
+            raise InputError(f"cell angle {self.cell_angle:g}: give degrees, more than 0 and at most 180.")
 
     @property
     def dtype(self) -> str:
@@ -72,6 +85,8 @@ class PickOptions:
         At most this many picks per target.
     subpixel : bool
         Refine positions by a parabola through the neighbouring scores.
+    refine : bool
+        Refine rotations between those of the rotation set.
     """
 
     threshold: Threshold = "auto"
@@ -80,6 +95,7 @@ class PickOptions:
     boundary: int = 0
     top: int | None = None
     subpixel: bool = True
+    refine: bool = True
 
     def __post_init__(self) -> None:
         """Refuse values outside of their range."""

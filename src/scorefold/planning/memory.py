@@ -25,12 +25,15 @@ class MemoryModel:
         Bytes of a real number in working precision.
     box : tuple of int
         The search box.
+    rank : int
+        Basis maps that are held at a time; 0 where every rotation has a map of its own.
     """
 
     limit: int
     score: Score
     itemsize: int
     box: Shape
+    rank: int = 0
 
     @property
     def state_bytes(self) -> int:
@@ -42,6 +45,8 @@ class MemoryModel:
         positions = math.prod(f - b + 1 for f, b in zip(fft_shape, self.box, strict=True))
         kept = sum(self._spectrum(fft_shape, precision) for precision in self.score.spectra)
         weights = self.itemsize * positions if self.score.tile_weights else 0
+        if self.rank:
+            weights += self.itemsize * positions  # with what is not scored marked
         return kept + weights + 3 * self.state_bytes * positions
 
     def shared_bytes(self, fft_shape: Shape) -> int:
@@ -53,7 +58,8 @@ class MemoryModel:
         """
         voxels = math.prod(fft_shape)
         transforms = 4 * voxels * self.itemsize + 4 * voxels * 8
-        return transforms + 3 * voxels * 8 + 3 * self._spectrum(fft_shape, "double")
+        basis = self.rank * (self._spectrum(fft_shape, "working") + self.itemsize * voxels)
+        return transforms + 3 * voxels * 8 + 3 * self._spectrum(fft_shape, "double") + basis
 
     def leaf_bytes(self, fft_shape: Shape, tiles: int) -> int:
         """Return the peak memory of a worker that computes a leaf of so many tiles."""

@@ -9,7 +9,17 @@ FAN_IN = 8
 """Partials that one merge task unites."""
 
 STAGES = {
-    "match": ("score_leaf", "merge", "write_result", "call_picks", "render", "report"),
+    "match": (
+        "compress",
+        "score_leaf",
+        "merge",
+        "write_result",
+        "find_candidates",
+        "refine",
+        "call_picks",
+        "render",
+        "report",
+    ),
     "train": ("fold_images", "merge_images", "learn", "calibrate", "merge_calibrations", "report"),
     "inspect": (
         "score_images",
@@ -47,7 +57,7 @@ class Node:
     target : int
         The target it works on, or -1.
     rotations : tuple of (int, int)
-        Half-open range of rotation ids of a leaf.
+        Half-open range of what a leaf folds: rotation ids, or cells of the rotation set.
     """
 
     stage: str

@@ -11,6 +11,9 @@ from scorefold.planning.node import Node, merge_count, merge_tree, root_key
 from scorefold.planning.tiling import Tiling
 from scorefold.scoring.tile import Tile
 
+CELLS_OF_A_PARTIAL = 16
+"""Cells whose bases are made by one task and kept in one partial."""
+
 
 @dataclass(frozen=True)
 class TileGroup:
@@ -25,7 +28,7 @@ class TileGroup:
     batch_tiles : int
         Tiles folded together by one leaf, so that a rotated template and its spectra serve all of them.
     rotation_block : int
-        Rotations of one leaf.
+        Rotations of one leaf, or cells of them.
     """
 
     tiling: Tiling
@@ -70,6 +73,8 @@ class Plan:
         Bytes per worker that the plan was made for.
     wisdom : str
         Choice of the Fourier provider, the same for every worker.
+    cell_count : int or None
+        Number of cells of the rotation set that are folded as wholes; None where every rotation is folded alone.
     """
 
     box: tuple[int, ...]
@@ -77,6 +82,7 @@ class Plan:
     groups: tuple[TileGroup, ...]
     memory_limit: int
     wisdom: str = field(default="", repr=False)
+    cell_count: int | None = None
 
     @cached_property
     def _first_batches(self) -> list[int]:
@@ -85,6 +91,11 @@ class Plan:
     @cached_property
     def _groups_of_targets(self) -> dict[int, int]:
         return {target: i for i, group in enumerate(self.groups) for target in group.targets}
+
+    @property
+    def step_count(self) -> int:
+        """Number of what leaves fold one after the other: rotations, or cells of them."""
+        return self.rotation_count if self.cell_count is None else self.cell_count
 
     @property
     def batch_count(self) -> int:
@@ -124,6 +135,10 @@ class Plan:
         last = first + len(group.tiles) - 1
         return range(first_batch + first // group.batch_tiles, first_batch + last // group.batch_tiles + 1)
 
+    def targets_of(self, batch: int) -> list[int]:
+        """Return the targets that have tiles in a batch, in order."""
+        return list(dict.fromkeys(target for target, _ in self.batch_tiles(batch)))
+
     def root_key(self, batch: int) -> str:
         """Return the key of the partial that covers a batch completely."""
         blocks = self._blocks(self.group_of(batch))
@@ -134,13 +149,14 @@ class Plan:
     def search_nodes(self, batch: int) -> list[Node]:
         """Return the leaves and merges of a batch, every node after its inputs."""
         block = self.group_of(batch).rotation_block
-        starts = range(0, self.rotation_count, block)
+        starts = range(0, self.step_count, block)
         nodes = [
             Node(
                 "score_leaf",
                 f"score_leaf-b{batch:07d}-r{start:07d}",
+                tuple(node.key for node in self._bases(start, min(start + block, self.step_count))),
                 batch=batch,
-                rotations=(start, min(start + block, self.rotation_count)),
+                rotations=(start, min(start + block, self.step_count)),
             )
             for start in starts
         ]
@@ -150,9 +166,42 @@ class Plan:
         """Return the work that writes a batch into the result maps."""
         return Node("write_result", f"write_result-b{batch:07d}", (self.root_key(batch),), batch=batch)
 
-    def pick_node(self, target: int, options: str) -> Node:
-        """Return the work that calls the picks of a target; `options` names the pick options."""
+    def compress_nodes(self) -> list[Node]:
+        """Return the work that makes the bases of all cells; none if rotations are folded alone."""
+        return [] if self.cell_count is None else self._bases(0, self.cell_count)
+
+    def compress_node(self, cell: int) -> Node:
+        """Return the work that makes the basis of a cell, and those of its block."""
+        return self._bases(cell, cell + 1)[0]
+
+    def _bases(self, first: int, stop: int) -> list[Node]:
+        """Return the work that makes the bases of a range of cells."""
+        if self.cell_count is None:
+            return []
+        blocks = range(first // CELLS_OF_A_PARTIAL, -(-stop // CELLS_OF_A_PARTIAL))
+        starts = [block * CELLS_OF_A_PARTIAL for block in blocks]
+        return [
+            Node(
+                "compress",
+                f"compress-c{start:07d}",
+                rotations=(start, min(start + CELLS_OF_A_PARTIAL, self.cell_count)),
+            )
+            for start in starts
+        ]
+
+    def candidate_node(self, target: int, options: str) -> Node:
+        """Return the work that finds where picks of a target may be; `options` names the pick options."""
         inputs = tuple(f"write_result-b{batch:07d}" for batch in self.batches_of(target))
+        return Node("find_candidates", f"find_candidates-{options}-t{target:07d}", inputs, target=target)
+
+    def refine_node(self, batch: int, options: str) -> Node:
+        """Return the work that scores the candidates in the tiles of a batch once more, and refines them."""
+        inputs = tuple(self.candidate_node(target, options).key for target in self.targets_of(batch))
+        return Node("refine", f"refine-{options}-b{batch:07d}", inputs, batch=batch)
+
+    def pick_node(self, target: int, options: str) -> Node:
+        """Return the work that makes the picks of a target of its candidates."""
+        inputs = tuple(self.refine_node(batch, options).key for batch in self.batches_of(target))
         return Node("call_picks", f"call_picks-{options}-t{target:07d}", inputs, target=target)
 
     def render_node(self, target: int, options: str) -> Node:
@@ -172,7 +221,7 @@ class Plan:
             yield from group.targets
 
     def _blocks(self, group: TileGroup) -> int:
-        return -(-self.rotation_count // group.rotation_block)
+        return -(-self.step_count // group.rotation_block)
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as JSON values."""
@@ -181,6 +230,7 @@ class Plan:
             "rotation_count": self.rotation_count,
             "memory_limit": self.memory_limit,
             "wisdom": self.wisdom,
+            "cell_count": self.cell_count,
             "groups": [
                 {
                     "tiling": group.tiling.to_json(),
@@ -205,7 +255,12 @@ class Plan:
             for group in value["groups"]
         )
         return cls(
-            tuple(value["box"]), value["rotation_count"], groups, value["memory_limit"], value["wisdom"]
+            tuple(value["box"]),
+            value["rotation_count"],
+            groups,
+            value["memory_limit"],
+            value["wisdom"],
+            value["cell_count"],
         )
 
 

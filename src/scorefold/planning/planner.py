@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from scorefold.errors import InputError
 from scorefold.planning.calibration import Calibration, calibrate
+from scorefold.planning.engines import CellSample, choose_engine, expected_rank
 from scorefold.planning.estimate import Estimate, estimate
 from scorefold.planning.job import SearchOptions
 from scorefold.planning.memory import MemoryModel
@@ -24,6 +25,9 @@ LEAVES_PER_WORKER = 4
 """Wanted number of leaves per worker at least, so that no worker idles while the last one finishes."""
 
 LARGEST_BATCH = 32
+
+TYPICAL_RANK = 16
+"""Rank for which tiles are laid out while the cells are still to be chosen."""
 
 Calibrate = Callable[[tuple[int, ...]], Calibration]
 
@@ -78,34 +82,81 @@ def make_plan(
     InputError
         If the template is larger than a target, or nothing fits the memory limit.
     """
-    score = get_score(search.score)
-    whole = search.pad_edges or score.partial_overlap
-    reach = tuple((0, 0) for _ in template.reach) if whole else template.reach
-    memory = MemoryModel(memory_limit, score, np.dtype(search.dtype).itemsize, template.box)
-    tilings: dict[tuple[int, ...], tuple[Tiling, list[int]]] = {}
-    for shape, targets in group_targets(shapes).items():
-        check_fits(template, shape)
-        tilings[shape] = (choose_tiling(shape, template.box, reach, memory), targets)
-
+    rank = 0 if search.engine == "exact" else expected_rank(search, template, rotations)
+    tilings = _tilings(shapes, template, search, memory_limit, rank)
     fft_shapes = sorted({tiling.fft_shape for tiling, _ in tilings.values()})
     wisdom = provider(search.fft).learn(fft_shapes, template.box, sorted({search.dtype, "float64"}))
     transforms = provider(search.fft, wisdom)
-    measure = calibration or (
-        lambda shape: calibrate(template, rotations, score, transforms, shape, search.dtype, seconds=0.3)
-    )
+    score = get_score(search.score)
+    steps, cell_count, compress_seconds = len(rotations), None, 0.0
+    if search.engine == "exact":
+        measure = calibration or (
+            lambda shape: calibrate(template, rotations, score, transforms, shape, search.dtype, seconds=0.3)
+        )
+    else:
+        samples = {
+            shape: CellSample(search, template, rotations, transforms, shape) for shape in _some(fft_shapes)
+        }
+        sample = next(iter(samples.values()))
+        steps = cell_count = len(sample.filters.cells)
+        compress_seconds = sample.compress_seconds
+        measure = calibration or (lambda shape: samples[shape].calibration)
     calibrations = _calibrations(fft_shapes, measure)
+    memory = MemoryModel(memory_limit, score, np.dtype(search.dtype).itemsize, template.box, rank)
 
     total = sum(
-        len(list(tiling.tiles())) * len(targets) * len(rotations) * calibrations[tiling.fft_shape].tile
+        len(list(tiling.tiles())) * len(targets) * steps * calibrations[tiling.fft_shape].tile
         for tiling, targets in tilings.values()
     )
     wanted = min(LEAF_SECONDS, max(total / (LEAVES_PER_WORKER * workers), 0.25))
     groups = tuple(
-        _group(tiling, tuple(targets), len(rotations), memory, calibrations[tiling.fft_shape], wanted)
+        _group(tiling, tuple(targets), steps, memory, calibrations[tiling.fft_shape], wanted)
         for tiling, targets in tilings.values()
     )
-    plan = Plan(template.box, len(rotations), groups, memory_limit, wisdom)
-    return plan, estimate(plan, memory, calibrations, workers)
+    plan = Plan(template.box, len(rotations), groups, memory_limit, wisdom, cell_count)
+    return plan, estimate(plan, memory, calibrations, workers, compress_seconds)
+
+
+def resolve_engine(
+    search: SearchOptions,
+    shapes: Sequence[tuple[int, ...]],
+    template: Template,
+    rotations: NDArray[np.float64],
+    memory_limit: int,
+) -> SearchOptions:
+    """Return the search options with the engine decided, by what it costs for targets of these shapes.
+
+    Parameters
+    ----------
+    search, shapes, template, rotations, memory_limit
+        As for `make_plan`.
+
+    Raises
+    ------
+    InputError
+        If the engine is unknown or cannot do this search; as `make_plan`.
+    """
+    if search.engine == "exact":
+        return choose_engine(search, template, rotations, provider(search.fft), ())
+    tilings = _tilings(shapes, template, search, memory_limit, TYPICAL_RANK)
+    typical = max((tiling.fft_shape for tiling, _ in tilings.values()), key=lambda shape: int(np.prod(shape)))
+    wisdom = provider(search.fft).learn([typical], template.box, sorted({search.dtype, "float64"}))
+    return choose_engine(search, template, rotations, provider(search.fft, wisdom), typical)
+
+
+def _tilings(
+    shapes: Sequence[tuple[int, ...]], template: Template, search: SearchOptions, memory_limit: int, rank: int
+) -> dict[tuple[int, ...], tuple[Tiling, list[int]]]:
+    """Return the tiling of every shape, and the targets of that shape."""
+    score = get_score(search.score)
+    whole = search.pad_edges or score.partial_overlap
+    reach = tuple((0, 0) for _ in template.reach) if whole else template.reach
+    memory = MemoryModel(memory_limit, score, np.dtype(search.dtype).itemsize, template.box, rank)
+    tilings = {}
+    for shape, targets in group_targets(shapes).items():
+        check_fits(template, shape)
+        tilings[shape] = (choose_tiling(shape, template.box, reach, memory), targets)
+    return tilings
 
 
 def check_fits(template: Template, shape: tuple[int, ...]) -> None:
@@ -134,9 +185,9 @@ def _calibrations(
     """Measure a few shapes; others are scaled from the largest by the work of a transform."""
     if not fft_shapes:
         return {}
-    by_size = sorted(fft_shapes, key=lambda shape: int(np.prod(shape)))
-    measured = {shape: measure(shape) for shape in {by_size[0], by_size[len(by_size) // 2], by_size[-1]}}
-    reference = by_size[-1]
+    some = _some(fft_shapes)
+    measured = {shape: measure(shape) for shape in some}
+    reference = some[-1]
 
     def work(shape: tuple[int, ...]) -> float:
         voxels = float(np.prod(shape))
@@ -152,20 +203,26 @@ def _calibrations(
     return result
 
 
+def _some(fft_shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Return the smallest, the middle and the largest of the shapes, in this order."""
+    by_size = sorted(fft_shapes, key=lambda shape: int(np.prod(shape)))
+    return sorted({by_size[0], by_size[len(by_size) // 2], by_size[-1]}, key=by_size.index)
+
+
 def _group(
     tiling: Tiling,
     targets: tuple[int, ...],
-    rotations: int,
+    steps: int,
     memory: MemoryModel,
     calibration: Calibration,
     seconds: float,
 ) -> TileGroup:
-    group = TileGroup(tiling, targets, 1, rotations)
+    group = TileGroup(tiling, targets, 1, steps)
     # More tiles in a leaf share the rotated template, but a leaf of all rotations must not last too long.
-    by_time = max(1, int(seconds / max(rotations * calibration.tile, 1e-9)))
+    by_time = max(1, int(seconds / max(steps * calibration.tile, 1e-9)))
     spread = max(1, int(np.sqrt(LARGEST_BATCH))) if group.tile_count > 1 else 1
     batch = min(
         group.tile_count, LARGEST_BATCH, memory.tiles_that_fit(tiling.fft_shape), max(by_time, spread)
     )
     block = int(seconds / max(calibration.leaf_seconds(batch, 1), 1e-9))
-    return TileGroup(tiling, targets, batch, min(max(block, 1), rotations))
+    return TileGroup(tiling, targets, batch, min(max(block, 1), steps))

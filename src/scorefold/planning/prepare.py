@@ -4,7 +4,7 @@ import math
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from scorefold.planning.content import examine
 from scorefold.planning.estimate import Estimate
 from scorefold.planning.job import MatchJob, PickOptions, SearchOptions, Target, file_stamp
 from scorefold.planning.plan import Plan
-from scorefold.planning.planner import check_fits, make_plan, search_template
+from scorefold.planning.planner import check_fits, make_plan, resolve_engine, search_template
 from scorefold.planning.request import MatchRequest
 from scorefold.rotations import check_rotations, plane_rotations, read_rotations, space_rotations
 from scorefold.scoring.fft import available_providers, provider
@@ -92,19 +92,24 @@ def prepare_match(request: MatchRequest) -> PreparedMatch:
         fft=_fourier(request.fft),
         pad_edges=request.pad_edges,
         score_threshold=float(request.score_threshold),
+        engine=request.engine,
+        tolerance=float(request.tolerance),
+        cell_angle=None if request.cell_angle is None else float(request.cell_angle),
     )
     try:
         invariant = Template(values, mask, rotations, order=request.interpolation).invariant
     except InputError as error:
         raise InputError(str(error).replace("template:", f"{_template_label(request)}:", 1)) from None
     score = choose_score(request.score, invariant=invariant)
-    search = SearchOptions(**{**vars(search), "score": score.name})
+    search = replace(search, score=score.name)
     template = search_template(values, mask, rotations, search)
     picks = _pick_options(request, mask)
 
     targets, given, unreadable = _targets(request, template)
     _compare_pixel_sizes(request, targets)
     target_mask = _target_mask(request, score, targets) if request.target_mask is not None else None
+    shapes = [target.shape for target in targets]
+    search = resolve_engine(search, shapes, template, rotations, request.memory_limit)
     job = MatchJob(
         template=digest(values),
         mask=digest(mask),
@@ -118,7 +123,7 @@ def prepare_match(request: MatchRequest) -> PreparedMatch:
         labels=_labels(request, rotations),
     )
     plan, estimate = make_plan(
-        [target.shape for target in targets],
+        shapes,
         template,
         rotations,
         search,
@@ -211,6 +216,7 @@ def _pick_options(request: MatchRequest, mask: NDArray[np.float32]) -> PickOptio
         boundary=request.boundary,
         top=request.top,
         subpixel=request.subpixel,
+        refine=request.refine,
     )
 
 

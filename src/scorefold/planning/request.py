@@ -45,7 +45,13 @@ class MatchRequest:
         Also score positions at which the template sticks out of the target.
     score_threshold : float
         Scores up to this are not recorded.
-    threshold, false_positives, min_distance, boundary, top, subpixel
+    engine : str
+        "exact", "compressed", or "auto" for the faster of the two that can do the search.
+    tolerance : float
+        Of the compressed engine: how much of the turned templates its bases may leave out (root mean square).
+    cell_angle : float, optional
+        Of the compressed engine: spacing of its cells in degrees; by default the fastest that was measured.
+    threshold, false_positives, min_distance, boundary, top, subpixel, refine
         How picks are called; see `PickOptions`. `min_distance` defaults to half the smallest extent of the
         mask.
     channel, gray, pages
@@ -74,12 +80,16 @@ class MatchRequest:
     fft: str = "auto"
     pad_edges: bool = False
     score_threshold: float = 0.0
+    engine: str = "exact"
+    tolerance: float = 0.3
+    cell_angle: float | None = None
     threshold: float | str = "auto"
     false_positives: float = 1.0
     min_distance: float | None = None
     boundary: int = 0
     top: int | None = None
     subpixel: bool = True
+    refine: bool = True
     channel: int | None = None
     gray: bool = False
     pages: Literal["auto", "batch", "volume"] = "auto"

@@ -12,6 +12,7 @@ from scorefold.rotations.covering import covering_radius
 from scorefold.rotations.files import read_rotations, write_rotations
 from scorefold.rotations.plane import plane_rotations
 from scorefold.rotations.space import space_rotations
+from scorefold.rotations.spacing import rotation_spacing
 from scorefold.rotations.symmetry import symmetry_group
 from scorefold.rotations.validation import check_rotations
 
@@ -27,6 +28,7 @@ __all__ = [
     "read_rotations",
     "relion_to_matrix",
     "rotation_cells",
+    "rotation_spacing",
     "space_rotations",
     "symmetry_group",
     "write_rotations",

@@ -6,12 +6,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
-from scipy.spatial.transform import Rotation
 
 from scorefold.errors import InputError
-from scorefold.rotations.conventions import matrix_to_angle
 from scorefold.rotations.plane import plane_rotations
 from scorefold.rotations.space import space_rotations
+from scorefold.rotations.spacing import points_of_rotations
 from scorefold.rotations.validation import check_rotations
 
 
@@ -27,11 +26,14 @@ class RotationCells:
         Where each cell begins in `order`, and the end of the last.
     centres : ndarray, shape (cells, e)
         Points on the circle (e = 2) or the sphere of quaternions (e = 4) that the cells lie around.
+    angle : float
+        Spacing of the centres in degrees.
     """
 
     order: NDArray[np.int32]
     starts: NDArray[np.int32]
     centres: NDArray[np.float64]
+    angle: float
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -93,10 +95,12 @@ def rotation_cells(rotations: ArrayLike, angle: float) -> RotationCells:
     if not angle > 0:
         raise InputError(f"cell angle {angle:g}: give a positive number of degrees.")
     matrices = check_rotations(rotations)
-    centres = _points(plane_rotations(angle) if matrices.shape[1] == 2 else space_rotations(angle))
+    centres = points_of_rotations(
+        plane_rotations(angle) if matrices.shape[1] == 2 else space_rotations(angle)
+    )
     both = np.concatenate([centres, -centres]) if centres.shape[1] == 4 else centres
     # Rounded: a rotation half-way between two centres goes to the first on every machine.
-    distances, nearest = KDTree(both).query(_points(matrices), k=min(2, len(both)))
+    distances, nearest = KDTree(both).query(points_of_rotations(matrices), k=min(2, len(both)))
     if distances.ndim == 2:
         tied = np.abs(distances[:, 0] - distances[:, 1]) < 1e-9
         nearest = np.where(tied, nearest.min(axis=1), nearest[:, 0])
@@ -104,12 +108,4 @@ def rotation_cells(rotations: ArrayLike, angle: float) -> RotationCells:
     order = np.argsort(owner, kind="stable").astype(np.int32)
     used, counts = np.unique(owner, return_counts=True)
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    return RotationCells(order, starts, centres[used])
-
-
-def _points(matrices: NDArray[np.float64]) -> NDArray[np.float64]:
-    if matrices.shape[1] == 2:
-        angles = np.radians(matrix_to_angle(matrices))
-        return np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    quaternions: NDArray[np.float64] = Rotation.from_matrix(matrices).as_quat()
-    return quaternions
+    return RotationCells(order, starts, centres[used], angle)

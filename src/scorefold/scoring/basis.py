@@ -38,6 +38,12 @@ class Basis:
         """Number of basis vectors."""
         return len(self.vectors)
 
+    @property
+    def typical(self) -> int:
+        """The row whose residual is nearest to the root mean square of all."""
+        squares = self.residuals.astype(np.float64) ** 2
+        return int(np.argmin(np.abs(squares - squares.mean())))
+
 
 @cache
 def _threads() -> ThreadpoolController:

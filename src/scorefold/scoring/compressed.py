@@ -40,15 +40,15 @@ def check_compressible(score: Score, template: Template) -> LinearScore:
     InputError
         If the score is not linear in the template, or the mask changes when it is rotated.
     """
-    if not isinstance(score, LinearScore):
-        raise InputError(
-            f"engine compressed: score {score.name} is not linear in the template. Use --engine exact, or a disk or "
-            "sphere as --mask with --score FLCSphericalMask."
-        )
     if not template.invariant:
         raise InputError(
             "engine compressed: the mask changes when it is rotated. Use --mask disk (sphere for volumes), or "
             "--engine exact."
+        )
+    if not isinstance(score, LinearScore):
+        raise InputError(
+            f"engine compressed: score {score.name} is not linear in the template. Use --engine exact, or a disk or "
+            "sphere as --mask with --score FLCSphericalMask."
         )
     return score
 
@@ -154,15 +154,15 @@ class CompressedBatch:
             engine.filters.score.prepare_filter(engine.filters.in_box(vector), exact.correlator)
             for vector in basis.vectors
         ]
-        sampled = None
+        row, sampled = basis.typical, None
         if cell % engine.sampled_every == 0:
-            sampled, _ = exact.prepare_rotation(exact.rotations[ids[0]])
+            sampled, _ = exact.prepare_rotation(exact.rotations[ids[row]])
         folded = []
         for i, (tile, target) in enumerate(zip(self._tiles, self._prepared, strict=True)):
             maps, weights = self._basis_maps(i, tile, target, vectors)
             terms = _CellTerms(ids, exact.rotations, basis.coefficients, maps, weights, self._windows[i])
             if sampled is not None:
-                terms.sampled(*exact.terms(tile, target, sampled))
+                terms.sampled(row, *exact.terms(tile, target, sampled))
             folded.append(_fold_cell(self._analyzers[i], states[i], terms))
         return folded
 
@@ -214,11 +214,11 @@ class _CellTerms:
         flat = self.maps.reshape(len(self.maps), -1)
         return sum_of_maps(self._coefficients[row], flat).reshape(self.maps.shape[1:])
 
-    def sampled(self, numerator: Array, weight: Array | None) -> None:
-        """Compare the approximate scores of the first rotation with the exact ones."""
+    def sampled(self, row: int, numerator: Array, weight: Array | None) -> None:
+        """Compare the approximate scores of one rotation of the cell with the exact ones."""
         sums = [
             ScoreMoments.moments_of_sums(*window_sums(*terms, self.window))
-            for terms in ((self.numerator(0), self.weights), (numerator, weight))
+            for terms in ((self.numerator(row), self.weights), (numerator, weight))
         ]
         self.moments += ApproximateMoments(sample=sums[0], exact=sums[1])
 

@@ -3,7 +3,7 @@
 import importlib
 import importlib.metadata
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -36,6 +36,12 @@ class TargetTile:
     weights: NDArray[np.float64] | None
     mean: float
     std: float
+
+    def cut(self, start: Sequence[int], shape: Sequence[int]) -> "TargetTile":
+        """Return a part of the tile, by its first pixel and its shape in pixels."""
+        part = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
+        weights = None if self.weights is None else self.weights[part]
+        return TargetTile(self.values[part], weights, self.mean, self.std)
 
 
 class Score(ABC):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scorefold.cluster.match.pick_tasks import BLOCK_VOXELS
+from scorefold.cluster.match.candidate_tasks import BLOCK_VOXELS
 from scorefold.cluster.match.run import MatchRun, Read
 from scorefold.cluster.run import one_line
 from scorefold.errors import InputError
@@ -83,9 +83,9 @@ def drawn_picks(run: MatchRun, index: int) -> list[DrawnPick]:
         return []
     name = run.job.targets[index].name
     return [
-        DrawnPick(position, run.rotations[rotation], float(score), rank, name)
+        DrawnPick(position, rotation, float(score), rank, name)
         for rank, (position, rotation, score) in enumerate(
-            zip(arrays["positions"], arrays["rotations"], arrays["scores"], strict=True), start=1
+            zip(arrays["positions"], arrays["matrices"], arrays["scores"], strict=True), start=1
         )
     ]
 
@@ -175,7 +175,11 @@ def picks_frame(run: MatchRun) -> pd.DataFrame:
         if "failure" not in record.summary and len(arrays["scores"]):
             frames.append(
                 tabulate_picks(
-                    target.name, arrays["positions"], arrays["scores"], arrays["rotations"], run.rotations
+                    target.name,
+                    arrays["positions"],
+                    arrays["scores"],
+                    arrays["rotations"],
+                    arrays["matrices"],
                 )
             )
     return pd.concat(frames, ignore_index=True) if frames else empty_picks(len(run.job.template_shape))

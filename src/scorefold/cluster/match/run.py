@@ -1,6 +1,7 @@
 """A search as its driver and tasks see it: job, plan, template and rotation set, loaded from the store."""
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import cached_property
@@ -10,7 +11,15 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from scorefold.analyzer import AnalyzerProduct, Coverage, MaxScoreOverRotations, RotationTable, ScoreMoments
+from scorefold.analyzer import (
+    AnalyzerProduct,
+    ApproximateScoreMoments,
+    Coverage,
+    MaxScoreOverRotations,
+    RotationTable,
+    ScoreMoments,
+)
+from scorefold.cluster.match.bases import StoredBases
 from scorefold.cluster.run import Run, RunReference, keys_with_failures, not_superseded, unfinished
 from scorefold.errors import InputError, StoreError
 from scorefold.io import TargetSource, read_region
@@ -18,7 +27,9 @@ from scorefold.planning.job import MatchJob, Target, canonical_digest, file_stam
 from scorefold.planning.node import Node
 from scorefold.planning.plan import Plan
 from scorefold.planning.planner import search_template
-from scorefold.scoring.engine import ExactEngine
+from scorefold.rotations import rotation_cells
+from scorefold.scoring.compressed import CellFilters, CompressedEngine
+from scorefold.scoring.engine import Engine, ExactEngine
 from scorefold.scoring.fft import FourierProvider, provider
 from scorefold.scoring.score import Score, TargetTile, get_score
 from scorefold.scoring.template import Template
@@ -30,6 +41,9 @@ Read = Callable[[tuple[slice, ...]], NDArray[Any]]
 TARGETS = "job/targets.json"
 PLAN = "job/plan.json"
 FAILURES = "job/unreadable.json"
+
+OUTPUTS = ("find_candidates-", "refine-", "call_picks-", "render-", "report-", "tables-")
+"""How the keys begin of what depends on the pick options."""
 
 
 class MatchRun(Run):
@@ -116,8 +130,31 @@ class MatchRun(Run):
             )
         return lambda region: read_region(source, region)
 
-    def engine(self, fft_shape: tuple[int, ...]) -> ExactEngine:
+    @property
+    def compressed(self) -> bool:
+        """Whether score maps are synthesised from bases."""
+        return self.job.search.engine == "compressed"
+
+    @cached_property
+    def filters(self) -> CellFilters:
+        """The cells of the rotation set and their filters, for the compressed engine."""
+        if self.job.search.cell_angle is None:
+            raise ValueError("a search without cells")
+        cells = rotation_cells(self.rotations, self.job.search.cell_angle)
+        return CellFilters(self.template, self.rotations, self.score, cells)
+
+    @cached_property
+    def bases(self) -> StoredBases:
+        """The committed bases of the cells, for the compressed engine."""
+        return StoredBases(self.store, self.plan, self.filters.cells)
+
+    def engine(self, fft_shape: tuple[int, ...]) -> Engine:
         """Return the engine for one transform shape."""
+        exact = self.exact_engine(fft_shape)
+        return CompressedEngine(exact, self.filters, self.bases.of_cell) if self.compressed else exact
+
+    def exact_engine(self, fft_shape: tuple[int, ...]) -> ExactEngine:
+        """Return the exact engine for one transform shape."""
         return ExactEngine(
             self.template,
             self.rotations,
@@ -138,7 +175,7 @@ class MatchRun(Run):
                 rotations=self.rotation_table,
                 dtype=self.job.search.dtype,
             ),
-            ScoreMoments(),
+            ApproximateScoreMoments() if self.compressed else ScoreMoments(),
         )
 
     def pixels(self, target: Target, tile: Tile) -> TargetTile:
@@ -163,7 +200,7 @@ class MatchRun(Run):
 
     def whole_coverage(self, batch: int) -> Coverage:
         """Return what the root of a batch must cover."""
-        return Coverage.of(self.region(batch), 0, self.plan.rotation_count)
+        return Coverage.of(self.region(batch), 0, self.plan.step_count)
 
     # What there is to do.
 
@@ -177,9 +214,12 @@ class MatchRun(Run):
         """Return the number of pieces of work by stage."""
         targets = len(self.job.targets)
         return {
+            "compress": len(self.plan.compress_nodes()),
             "score_leaf": self.plan.leaf_count,
             "merge": self.plan.merge_count,
             "write_result": self.plan.batch_count,
+            "find_candidates": targets,
+            "refine": self.plan.batch_count,
             "call_picks": targets,
             "render": targets if render else 0,
             "report": 1,
@@ -187,31 +227,58 @@ class MatchRun(Run):
 
     def missing(self, committed: set[str], *, render: bool) -> Iterator[Node]:
         """Yield the work that is neither committed nor superseded; see `Run.missing`."""
+        yield from self._missing_bases(committed)
         options = self.job.picks.digest
-        next_batch = 0
+        next_batch = refined = 0
+        waiting: deque[int] = deque()
         for target in self.plan.target_order():
-            for batch in range(next_batch, self.plan.batches_of(target).stop):
+            stop = self.plan.batches_of(target).stop
+            for batch in range(next_batch, stop):
                 write = self.plan.write_node(batch)
                 if write.key not in committed:
                     yield from unfinished(self.plan.search_nodes(batch), write.inputs, committed)
                     yield write
-            next_batch = max(next_batch, self.plan.batches_of(target).stop)
-            nodes = [self.plan.pick_node(target, options)]
-            if render:
-                nodes.append(self.plan.render_node(target, options))
-            yield from (node for node in nodes if node.key not in committed)
+            next_batch = max(next_batch, stop)
+            waiting.append(target)
+            later = [self.plan.candidate_node(target, options)]
+            # The last batch may have tiles of the next target, too.
+            complete = stop if self.plan.targets_of(stop - 1)[-1] == target else stop - 1
+            later += [self.plan.refine_node(batch, options) for batch in range(refined, complete)]
+            refined = max(refined, complete)
+            while waiting and self.plan.batches_of(waiting[0]).stop <= refined:
+                later.append(self.plan.pick_node(waiting[0], options))
+                if render:
+                    later.append(self.plan.render_node(waiting[0], options))
+                waiting.popleft()
+            yield from (node for node in later if node.key not in committed)
         report = self.plan.report_node(options, render=render)
         if report.key not in committed:
             yield report
 
+    def _missing_bases(self, committed: set[str]) -> Iterator[Node]:
+        """Yield the bases that are not committed, unless nothing needs them any more."""
+        missing = [node for node in self.plan.compress_nodes() if node.key not in committed]
+        if missing and not self._refined(committed):
+            yield from missing
+
+    def _refined(self, committed: set[str]) -> bool:
+        """Tell whether all that needs bases is done."""
+        options = self.job.picks.digest
+        keys = (self.plan.refine_node(batch, options).key for batch in range(self.plan.batch_count))
+        return all(key in committed for key in keys)
+
     def needed(self) -> set[str]:
         """Return the keys that are still needed; see `Run.needed`.
 
-        Partials of a batch are superseded by the record of its result maps, and by the merge that united them.
+        Partials of a batch are superseded by the record of its result maps, and by the merge that united them; bases
+        by the last picks that were scored with them.
         """
         committed = self.store.committed()
         started = committed | self.store.checkpoints()
-        needed = {key for key in committed if not key.startswith(("score_leaf-", "merge_"))}
+        done = (
+            ("score_leaf-", "merge_", "compress-") if self._refined(committed) else ("score_leaf-", "merge_")
+        )
+        needed = {key for key in committed if not key.startswith(done)}
         for batch in range(self.plan.batch_count):
             if self.plan.write_node(batch).key not in committed:
                 needed |= not_superseded(self.plan.search_nodes(batch), committed, started)
@@ -245,9 +312,7 @@ class MatchRun(Run):
     def forget_outputs(self) -> None:
         """Remove picks, tables, pictures and the report, so that none is left that does not belong to the others."""
         committed = self.store.committed()
-        self.store.forget(
-            key for key in committed if key.startswith(("call_picks-", "render-", "report-", "tables-"))
-        )
+        self.store.forget(key for key in committed if key.startswith(OUTPUTS))
         for name in ("tables", "figures"):
             self.store.blobs.delete_below(name)
         self.store.blobs.delete("report.html")

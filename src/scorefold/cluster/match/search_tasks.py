@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scorefold.analyzer import AnalyzerProduct, Coverage, ExactSum, Moments
+from scorefold.analyzer import AnalyzerProduct, ApproximateMoments, Coverage, ExactSum, Moments
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.run import one_line
 from scorefold.errors import DamagedPartialError, InputError
@@ -58,13 +58,13 @@ def score_leaf(run: MatchRun, node: Node) -> str:
         del pixels
         saved = time.monotonic()
         for first, stop in coverage.missing(*node.rotations):
-            for rotation_id in range(first, stop):
+            for step in range(first, stop):
                 for position, state in zip(
-                    readable, batch.fold(rotation_id, [states[i] for i in readable]), strict=True
+                    readable, batch.fold(step, [states[i] for i in readable]), strict=True
                 ):
                     states[position] = state
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
-                    done = coverage.union(Coverage.of(coverage.region, first, rotation_id + 1))
+                    done = coverage.union(Coverage.of(coverage.region, first, step + 1))
                     so_far = _pack(_results(states, analyzers), analyzers)
                     _save_checkpoint(run, node, so_far, done, failures)
                     saved = time.monotonic()
@@ -168,8 +168,11 @@ def write_result(run: MatchRun, node: Node) -> str:
     return node.key
 
 
-def _moments_to_json(moments: Moments) -> dict[str, Any]:
+def _moments_to_json(moments: Moments | ApproximateMoments) -> dict[str, Any]:
     """Write exact sums as hexadecimal integers in units of 2^-1074."""
+    if isinstance(moments, ApproximateMoments):
+        parts = {"scores": moments.scores, "sample": moments.sample, "exact": moments.exact}
+        return {name: _moments_to_json(part) for name, part in parts.items()}
     return {
         "count": moments.count,
         "total": f"{moments.total.units:x}",
@@ -177,8 +180,14 @@ def _moments_to_json(moments: Moments) -> dict[str, Any]:
     }
 
 
-def moments_from_json(value: dict[str, Any]) -> Moments:
+def moments_from_json(value: dict[str, Any]) -> Moments | ApproximateMoments:
     """Return the moments that a record of `write_result` carries."""
+    if "sample" in value:
+        return ApproximateMoments(*(_exact_moments(value[name]) for name in ("scores", "sample", "exact")))
+    return _exact_moments(value)
+
+
+def _exact_moments(value: dict[str, Any]) -> Moments:
     return Moments(
         value["count"], ExactSum(int(value["total"], 16)), ExactSum(int(value["total_of_squares"], 16))
     )
@@ -201,6 +210,7 @@ def _map_attributes(run: MatchRun, target: Target) -> dict[str, dict[str, Any]]:
     half = [((n - 1) % 2) / 2 for n in run.job.template_shape]
     size = target.pixel_size or (1.0,) * len(axes)
     scales = [[float(2**level)] * len(axes) for level in range(len(level_shapes(target.shape)))]
+    made = _how_made(run)
     return {
         name: ome_multiscales_metadata(
             f"{target.name} {name}",
@@ -210,7 +220,26 @@ def _map_attributes(run: MatchRun, target: Target) -> dict[str, dict[str, Any]]:
             scales,
             [h * s for h, s in zip(half, size, strict=True)],
         )
+        | made
         for name in ("scores", "rotations")
+    }
+
+
+def _how_made(run: MatchRun) -> dict[str, Any]:
+    """Return what result maps say of scores that are not exact."""
+    if not run.compressed:
+        return {}
+    typical, largest = run.bases.residuals()
+    return {
+        "scorefold": {
+            "engine": "compressed",
+            "tolerance": run.job.search.tolerance,
+            "cell_angle": run.job.search.cell_angle,
+            "residual_rms": typical,
+            "residual_largest": largest,
+            "error": "A score is off by at most the residual of its rotation, if scores lie in [-1, 1]; on noise by "
+            "the residual times the standard deviation of the scores. Picks are scored exactly.",
+        }
     }
 
 

@@ -1,0 +1,104 @@
+"""Bases of cells in the store: made once for all tiles, read by every leaf that folds their cells."""
+
+import math
+import time
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scorefold.errors import DamagedPartialError
+from scorefold.planning.node import Node
+from scorefold.planning.plan import Plan
+from scorefold.rotations import RotationCells
+from scorefold.scoring.basis import Basis
+from scorefold.store import RunStore
+
+if TYPE_CHECKING:
+    from scorefold.cluster.match.run import MatchRun
+
+HELD_PARTIALS = 4
+"""Partials of bases that a worker keeps in memory: those of neighbouring cells, mostly."""
+
+
+def compress_cells(run: "MatchRun", node: Node) -> str:
+    """Make the bases of a range of cells and commit them, end to end."""
+    started = time.monotonic()
+    tolerance = run.job.search.tolerance
+    if tolerance is None:
+        raise ValueError(f"{node.key}: a search without cells")
+    bases = [run.filters.basis(cell, tolerance) for cell in range(*node.rotations)]
+    arrays: dict[str, NDArray[Any]] = {
+        "ranks": np.array([basis.rank for basis in bases], np.int32),
+        "vectors": np.concatenate([basis.vectors for basis in bases]),
+        "coefficients": np.concatenate([basis.coefficients.ravel() for basis in bases]),
+        "residuals": np.concatenate([basis.residuals for basis in bases]),
+    }
+    summary = {
+        "seconds": round(time.monotonic() - started, 3),
+        "rotations": len(arrays["residuals"]),
+        "largest_residual": float(arrays["residuals"].max()),
+        "squared_residuals": float((arrays["residuals"].astype(np.float64) ** 2).sum()),
+    }
+    run.store.commit(node.key, arrays=arrays, summary=summary)
+    return node.key
+
+
+class StoredBases:
+    """The committed bases of a run.
+
+    Parameters
+    ----------
+    store : RunStore
+        Where they are.
+    plan : Plan
+        Which partial holds which cells.
+    cells : RotationCells
+        The cells.
+    """
+
+    def __init__(self, store: RunStore, plan: Plan, cells: RotationCells) -> None:
+        self._store = store
+        self._plan = plan
+        self._cells = cells
+        self._partial = lru_cache(HELD_PARTIALS)(self._read)
+
+    def of_cell(self, cell: int) -> Basis:
+        """Return the basis of a cell.
+
+        Raises
+        ------
+        DamagedPartialError
+            If it is not there, or differs from its record.
+        """
+        node = self._plan.compress_node(cell)
+        return self._partial(node.key, *node.rotations)[cell - node.rotations[0]]
+
+    def residuals(self) -> tuple[float, float]:
+        """Return the root mean square of the residuals of all rotations, and the largest, from the records."""
+        count, largest, squares = 0, 0.0, 0.0
+        for node in self._plan.compress_nodes():
+            record = self._store.read_commit(node.key)
+            if record is None:
+                raise DamagedPartialError(node.key, "there is no commit record")
+            count += record.summary["rotations"]
+            largest = max(largest, record.summary["largest_residual"])
+            squares += record.summary["squared_residuals"]
+        return math.sqrt(squares / count), largest
+
+    def _read(self, key: str, first: int, stop: int) -> list[Basis]:
+        arrays, _ = self._store.read_partial(key)
+        sizes = np.diff(self._cells.starts[first : stop + 1])
+        ranks = arrays["ranks"]
+        if len(ranks) != len(sizes) or len(arrays["vectors"]) != ranks.sum():
+            raise DamagedPartialError(key, "it holds the bases of other cells")
+        vectors = np.split(arrays["vectors"], np.cumsum(ranks)[:-1])
+        coefficients = np.split(arrays["coefficients"], np.cumsum(ranks * sizes)[:-1])
+        residuals = np.split(arrays["residuals"], np.cumsum(sizes)[:-1])
+        return [
+            Basis(vector, coefficient.reshape(size, rank), residual)
+            for vector, coefficient, residual, size, rank in zip(
+                vectors, coefficients, residuals, sizes, ranks, strict=True
+            )
+        ]

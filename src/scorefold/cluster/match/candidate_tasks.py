@@ -1,0 +1,250 @@
+"""The task that finds where picks of one target may be, on its finished maps, block by block with a halo."""
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import KDTree
+
+from scorefold.analyzer import ApproximateMoments, Moments, PeakCallerMaximumFilter
+from scorefold.analyzer.peaks import PeakCandidates, Peaks
+from scorefold.cluster.match.run import MatchRun
+from scorefold.cluster.match.search_tasks import moments_from_json
+from scorefold.errors import DamagedPartialError
+from scorefold.planning.job import PickOptions, Target
+from scorefold.planning.node import Node
+from scorefold.scoring.threshold import false_positive_threshold
+from scorefold.store import ResultMaps
+
+MOST_PICKS = 100_000
+"""Picks per target when no `top` is given."""
+
+BLOCK_VOXELS = 2**21
+HISTOGRAM_BINS = 200
+
+MARGIN_STDS = 3.0
+"""Standard deviations of the error that noise makes in a synthesised score, by which it may be too low."""
+
+
+class Map(Protocol):
+    """A map of scores or of rotation ids that is read region by region."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the target."""
+        ...
+
+    def __getitem__(self, region: tuple[slice, ...]) -> Any:
+        """Return a region."""
+        ...
+
+
+@dataclass(frozen=True)
+class TargetStatistics:
+    """What is known of all scores of a target.
+
+    Attributes
+    ----------
+    moments : Moments or ApproximateMoments
+        Of the scores of all positions at all rotations.
+    failure : str or None
+        Why the target could not be searched.
+    """
+
+    moments: Moments | ApproximateMoments
+    failure: str | None = None
+
+
+def target_statistics(run: MatchRun, index: int) -> TargetStatistics:
+    """Verify the maps of a target against their records and return the pooled moments of its scores.
+
+    Raises
+    ------
+    DamagedPartialError
+        If a tile differs from its record.
+    """
+    maps = ResultMaps(run.store, run.job.targets[index].name)
+    pooled: Any = ApproximateMoments() if run.compressed else Moments()
+    for batch in run.plan.batches_of(index):
+        key = run.plan.write_node(batch).key
+        record = run.store.read_commit(key)
+        if record is None:
+            raise DamagedPartialError(key, "there is no commit record")
+        if str(index) in record.summary["failures"]:
+            return TargetStatistics(Moments(), record.summary["failures"][str(index)])
+        for tile in record.summary["tiles"]:
+            if tile["index"] == index:
+                maps.check_tile(key, tuple(tile["start"]), tuple(tile["shape"]), tile["digests"])
+                pooled = pooled + moments_from_json(tile["moments"])
+    return TargetStatistics(pooled)
+
+
+def find_candidates(run: MatchRun, node: Node) -> str:
+    """Find the candidates of one target and commit them with the threshold and a histogram of the best scores.
+
+    Scores of the exact engine are final, and so are these candidates; synthesised scores may be too low, so that more
+    candidates are kept than will be picks.
+    """
+    target = run.job.targets[node.target]
+    statistics = target_statistics(run, node.target)
+    if statistics.failure is not None:
+        run.store.commit(node.key, summary={"failure": statistics.failure})
+        return node.key
+    maps = ResultMaps(run.store, target.name)
+    maps.build_levels()
+    moments = statistics.moments
+    threshold = resolve_threshold(run, moments)
+    scores, rotations = maps.level("scores"), maps.level("rotations")
+    best = _maximum(scores)
+    counts, edges = _histogram(run, scores, rotations, max(best, threshold))
+    if run.compressed:
+        peaks = _approximate_peaks(run, target, scores, rotations, threshold, moments.std)
+    else:
+        peaks = call_peaks(run, target, scores, rotations, threshold, run.job.picks)
+    arrays: dict[str, NDArray[Any]] = {
+        "positions": peaks.positions.astype(np.int64),
+        "scores": peaks.scores.astype(np.float64),
+        "rotations": peaks.rotations,
+        "histogram_counts": counts,
+        "histogram_edges": edges,
+    }
+    summary = {
+        "threshold": threshold,
+        "best": best,
+        "tests": moments.count,
+        "mean": moments.mean,
+        "std": moments.std,
+    }
+    run.store.commit(node.key, arrays=arrays, summary=summary)
+    return node.key
+
+
+def resolve_threshold(run: MatchRun, moments: Moments | ApproximateMoments) -> float:
+    """Return the threshold as a number; the automatic one follows from all scores of the target."""
+    options = run.job.picks
+    if not isinstance(options.threshold, str):
+        return float(options.threshold)
+    return false_positive_threshold(
+        moments.count, moments.std, options.false_positives, moments.mean, bounded=run.score.bounded
+    )
+
+
+def _approximate_peaks(
+    run: MatchRun, target: Target, scores: Map, rotations: Map, threshold: float, std: float
+) -> Peaks:
+    """Return the maxima of synthesised scores whose exact scores may be those of picks."""
+    tolerance = run.job.search.tolerance or 0.0
+    slack, kept = MARGIN_STDS * tolerance * std, 1 - tolerance**2  # on noise; of a signal
+
+    def lowest(score: NDArray[np.float64] | float) -> Any:
+        """Return how low the synthesised score of an exact one may be."""
+        return np.minimum(score, np.multiply(score, kept)) - slack
+
+    options = replace(run.job.picks, min_distance=1.0, top=None, boundary=max(run.job.picks.boundary - 1, 0))
+    found = call_peaks(run, target, scores, rotations, float(lowest(threshold)), options)
+    values = found.scores.astype(np.float64)
+    keep = np.ones(len(values), bool)
+    if len(values):
+        # What a much higher neighbour will suppress need not be scored again.
+        for first, second in KDTree(found.positions).query_pairs(run.job.picks.min_distance):
+            low, high = (first, second) if values[first] < values[second] else (second, first)
+            keep[low] &= bool(lowest(values[high] - slack) <= values[low])
+    if run.job.picks.top is not None and keep.sum() > run.job.picks.top:
+        apart = call_peaks(run, target, scores, rotations, float(lowest(threshold)), run.job.picks)
+        keep &= values >= lowest(float(apart.scores.min()) - slack)
+    return replace(
+        found,
+        positions=found.positions[keep],
+        rotations=found.rotations[keep],
+        scores=found.scores[keep],
+        support=found.support[keep],
+    )
+
+
+def call_peaks(
+    run: MatchRun, target: Target, scores: Map, rotations: Map, threshold: float, options: PickOptions
+) -> Peaks:
+    """Return the peaks of a target's maps."""
+    # A position and its rival never lie further apart than this.
+    halo = math.ceil(options.min_distance) + 1
+    found: list[PeakCandidates] = []
+
+    def caller(shape: tuple[int, ...], **keywords: Any) -> PeakCallerMaximumFilter:
+        return PeakCallerMaximumFilter(
+            shape,
+            num_peaks=options.top or MOST_PICKS,
+            min_distance=options.min_distance,
+            min_boundary_distance=options.boundary,
+            min_score=threshold,
+            target_shape=target.shape,
+            rotations=run.rotation_table,
+            num_candidates=16 * MOST_PICKS,
+            **keywords,
+        )
+
+    for core, padded in blocks(target.shape, halo):
+        block, ids = np.asarray(scores[padded]), np.asarray(rotations[padded])
+        inner = tuple(slice(c.start - p.start, c.stop - p.start) for c, p in zip(core, padded, strict=True))
+        mask = np.zeros(block.shape, bool)
+        mask[inner] = True
+        block_caller = caller(block.shape, offset=[p.start for p in padded], mask=mask)
+        state = block_caller(block_caller.init_state(), block, None, rotation_ids=ids)
+        found.append(block_caller.result(state))
+        if len(found) > 1:
+            found = [PeakCallerMaximumFilter.merge(found)]
+    return caller((1,) * len(target.shape)).peaks(found[0])
+
+
+def _histogram(
+    run: MatchRun, scores: Map, rotations: Map, highest: float
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return counts and edges of the best scores that were recorded."""
+    lowest = run.job.search.score_threshold
+    edges = np.linspace(lowest, max(highest, lowest + 1e-6), HISTOGRAM_BINS + 1)
+    counts = np.zeros(HISTOGRAM_BINS, np.int64)
+    for core, _ in blocks(scores.shape, 0):
+        recorded = np.asarray(scores[core])[np.asarray(rotations[core]) >= 0]
+        counts += np.histogram(recorded, edges)[0]
+    return counts, edges
+
+
+def _maximum(scores: Any) -> float:
+    return max(float(np.max(scores[core])) for core, _ in blocks(scores.shape, 0))
+
+
+def blocks(
+    shape: tuple[int, ...], halo: int, voxels: int = BLOCK_VOXELS
+) -> Iterator[tuple[tuple[slice, ...], tuple[slice, ...]]]:
+    """Yield blocks of an array as (block, block with halo); with its halo one has about `voxels` voxels.
+
+    Only a halo that wide that most of a block would be halo makes them larger.
+    """
+    edges = block_edges(shape, halo, voxels)
+    for start in itertools.product(*(range(0, n, edge) for n, edge in zip(shape, edges, strict=True))):
+        core = tuple(slice(a, min(a + edge, n)) for a, edge, n in zip(start, edges, shape, strict=True))
+        padded = (
+            slice(max(c.start - halo, 0), min(c.stop + halo, n)) for c, n in zip(core, shape, strict=True)
+        )
+        yield core, tuple(padded)
+
+
+def block_edges(shape: tuple[int, ...], halo: int, voxels: int = BLOCK_VOXELS) -> tuple[int, ...]:
+    """Return the extent of blocks along each axis: the longest is halved until a block with its halo is small enough.
+
+    Examples
+    --------
+    >>> block_edges((10, 4000, 4000), halo=0, voxels=2**20)
+    (10, 250, 250)
+    """
+    edges = list(shape)
+    smallest = max(halo, 16)
+    while math.prod(min(edge + 2 * halo, n) for edge, n in zip(edges, shape, strict=True)) > voxels:
+        longest = max(range(len(edges)), key=lambda axis: edges[axis])
+        if edges[longest] <= smallest:
+            break
+        edges[longest] = max(-(-edges[longest] // 2), smallest)
+    return tuple(edges)

@@ -1,0 +1,171 @@
+"""Choosing how score maps are made: the engine, and the cells of the compressed one, by what they cost here."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scorefold.analyzer import AnalyzerProduct, ApproximateScoreMoments, MaxScoreOverRotations
+from scorefold.errors import InputError
+from scorefold.planning.calibration import Calibration, calibrate, engine_calibration
+from scorefold.planning.job import SearchOptions
+from scorefold.rotations import rotation_cells, rotation_spacing
+from scorefold.scoring.basis import RANKS, Basis
+from scorefold.scoring.compressed import CellFilters, CompressedEngine, check_compressible
+from scorefold.scoring.engine import ExactEngine
+from scorefold.scoring.fft import FourierProvider
+from scorefold.scoring.score import get_score
+from scorefold.scoring.template import Template
+from scorefold.scoring.tile import Tile
+
+ENGINES = ("exact", "compressed", "auto")
+
+CELL_SIZES = {2: (4, 8, 16, 32), 3: (2, 3, 4, 5, 6, 8)}
+"""Cell angles that are tried, in spacings of the rotation set, by dimension."""
+
+LARGEST_CELL = 500
+"""Rotations of a cell, at most: the Gram matrix is of this size."""
+
+
+def choose_engine(
+    search: SearchOptions,
+    template: Template,
+    rotations: NDArray[np.float64],
+    transforms: FourierProvider,
+    fft_shape: tuple[int, ...],
+) -> SearchOptions:
+    """Return the search options with the engine, and its cells, decided.
+
+    Parameters
+    ----------
+    search : SearchOptions
+        The engine may be "auto"; the tolerance is that of the compressed engine. A `cell_angle` is kept.
+    template : Template
+        From `search_template`.
+    rotations : ndarray, shape (n, d, d)
+        The rotation set.
+    transforms : FourierProvider
+        Where transforms come from.
+    fft_shape : tuple of int
+        Shape of typical transforms.
+
+    Raises
+    ------
+    InputError
+        If the engine is unknown, or "compressed" and cannot do this search.
+    """
+    if search.engine not in ENGINES:
+        raise InputError(f'engine "{search.engine}": unknown. Use one of {", ".join(ENGINES)}.')
+    exact = replace(search, engine="exact", tolerance=None, cell_angle=None)
+    if search.engine == "exact":
+        return exact
+    score = get_score(search.score)
+    try:
+        check_compressible(score, template)
+    except InputError:
+        if search.engine == "auto":
+            return exact
+        raise
+    measured = {
+        angle: seconds_per_rotation(search, angle, template, rotations, transforms, fft_shape)
+        for angle in _angles(search, rotations)
+    }
+    best = min(measured, key=lambda angle: measured[angle])
+    if search.engine == "auto":
+        alone = calibrate(template, rotations, score, transforms, fft_shape, search.dtype, seconds=0.3)
+        if alone.leaf_seconds(1, 1) <= measured[best]:
+            return exact
+    return replace(search, engine="compressed", cell_angle=best)
+
+
+def _angles(search: SearchOptions, rotations: NDArray[np.float64]) -> list[float]:
+    """Return the cell angles to choose from, rounded so that they can be given again."""
+    if search.cell_angle is not None:
+        return [search.cell_angle]
+    spacing = rotation_spacing(rotations)
+    sizes = [float(np.clip(round(size * spacing, 1), 0.5, 90.0)) for size in CELL_SIZES[rotations.shape[1]]]
+    usable = [
+        angle for angle in dict.fromkeys(sizes) if rotation_cells(rotations, angle).largest <= LARGEST_CELL
+    ]
+    return usable or sizes[:1]
+
+
+def seconds_per_rotation(
+    search: SearchOptions,
+    angle: float,
+    template: Template,
+    rotations: NDArray[np.float64],
+    transforms: FourierProvider,
+    fft_shape: tuple[int, ...],
+) -> float:
+    """Measure what a rotation costs in cells of an angle: its share of the basis and of folding one tile."""
+    sample = CellSample(replace(search, cell_angle=angle), template, rotations, transforms, fft_shape)
+    count = len(sample.filters.cells.ids(sample.cell))
+    return (sample.compress_seconds + sample.calibration.leaf_seconds(1, 1)) / count
+
+
+def expected_rank(search: SearchOptions, template: Template, rotations: NDArray[np.float64]) -> int:
+    """Return the rank that memory is planned for: the next in use above that of the largest cell.
+
+    Raises
+    ------
+    ValueError
+        If the search has no cells.
+    """
+    if search.cell_angle is None or search.tolerance is None:
+        raise ValueError("a search without cells")
+    cells = rotation_cells(rotations, search.cell_angle)
+    filters = CellFilters(template, rotations, get_score(search.score), cells)
+    rank = filters.basis(int(np.argmax(np.diff(cells.starts))), search.tolerance).rank
+    return next((larger for larger in RANKS if larger > rank), rank)
+
+
+class CellSample:
+    """A typical cell of a search, and what it costs on one core.
+
+    Attributes
+    ----------
+    filters : CellFilters
+        The cells and their filters.
+    cell : int
+        A cell of median size.
+    basis : Basis
+        Its basis.
+    compress_seconds : float
+        To make the basis.
+    calibration : Calibration
+        To fold the cell: its filters' transforms once, and each tile.
+    """
+
+    def __init__(
+        self,
+        search: SearchOptions,
+        template: Template,
+        rotations: NDArray[np.float64],
+        transforms: FourierProvider,
+        fft_shape: tuple[int, ...],
+    ) -> None:
+        if search.cell_angle is None or search.tolerance is None:
+            raise ValueError("a search without cells")
+        score = get_score(search.score)
+        cells = rotation_cells(rotations, search.cell_angle)
+        self.filters = CellFilters(template, rotations, score, cells)
+        sizes = np.diff(cells.starts)
+        self.cell = int(np.argsort(sizes, kind="stable")[len(sizes) // 2])
+        self.filters.of_rotation(0)  # compiles
+        started = time.perf_counter()
+        self.basis: Basis = self.filters.basis(self.cell, search.tolerance)
+        self.compress_seconds = time.perf_counter() - started
+        exact = ExactEngine(
+            template, rotations, score, transforms, fft_shape, dtype=search.dtype, pad_edges=True
+        )
+        engine = CompressedEngine(exact, self.filters, lambda _: self.basis)
+        positions = tuple(f - b + 1 for f, b in zip(fft_shape, template.box, strict=True))
+        analyzer = AnalyzerProduct(
+            MaxScoreOverRotations(positions, rotations=rotations, dtype=search.dtype),
+            ApproximateScoreMoments(),
+        )
+        self.calibration: Calibration = engine_calibration(
+            engine, Tile((0,) * len(fft_shape), positions, fft_shape), analyzer, [self.cell], seconds=0.0
+        )

@@ -1,0 +1,169 @@
+"""Exact scores at a few positions, at any rotation: for rescoring candidates and refining picks."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import next_fast_len
+from scipy.spatial.transform import Rotation
+
+from scorefold.analyzer.subpixel import parabola_offset
+from scorefold.rotations import angle_to_matrix
+from scorefold.scoring.engine import ExactEngine
+from scorefold.scoring.fft import ScipyProvider
+from scorefold.scoring.score import Score, TargetTile
+from scorefold.scoring.template import Template
+from scorefold.scoring.tile import Tile
+
+Array = NDArray[Any]
+
+ROUNDS = 4
+"""How often the rotation is improved; the step is halved every time."""
+
+
+class Pose(NamedTuple):
+    """Where a template lies, between the positions and rotations that were searched.
+
+    Attributes
+    ----------
+    rotation : ndarray, shape (d, d)
+        The rotation.
+    offset : ndarray, shape (d,)
+        Position relative to the voxel it was found at.
+    score : float
+        The score there, by parabolas through the scores of voxels.
+    """
+
+    rotation: NDArray[np.float64]
+    offset: NDArray[np.float64]
+    score: float
+
+
+class LocalScores:
+    """Exact scores in the neighbourhood of voxels.
+
+    Parameters
+    ----------
+    template : Template
+        What is searched for.
+    score : Score
+        How template and target are compared.
+    dtype : {"float32", "float64"}
+        Working precision.
+    pad_edges : bool
+        Whether positions at which the template sticks out of the target are scored.
+    """
+
+    def __init__(self, template: Template, score: Score, *, dtype: str, pad_edges: bool) -> None:
+        shape = tuple(next_fast_len(3 + b - 1, real=True) for b in template.box)
+        self.box = template.box
+        self.margin = score.margin
+        nothing = np.empty((0, len(shape), len(shape)))
+        self._engine = ExactEngine(
+            template, nothing, score, ScipyProvider(), shape, dtype=dtype, pad_edges=pad_edges
+        )
+
+    def around(self, voxel: tuple[int, ...], whole: Tile, pixels: TargetTile) -> "Neighbourhood":
+        """Return the neighbourhood of a voxel of a tile.
+
+        Parameters
+        ----------
+        voxel : tuple of int
+            In the coordinates of the target.
+        whole : Tile
+            A tile that contains the voxel.
+        pixels : TargetTile
+            Its pixels.
+        """
+        start = tuple(max(v - 1, a) for v, a in zip(voxel, whole.start, strict=True))
+        stop = tuple(min(v + 2, a + n) for v, a, n in zip(voxel, whole.start, whole.shape, strict=True))
+        tile = Tile(start, tuple(b - a for a, b in zip(start, stop, strict=True)), whole.target_shape)
+        own = pixels.cut(
+            [a - b for a, b in zip(start, whole.start, strict=True)],
+            [n + b - 1 + 2 * self.margin for n, b in zip(tile.shape, self.box, strict=True)],
+        )
+        return Neighbourhood(self._engine, tile, own, voxel)
+
+
+class Neighbourhood:
+    """The voxels next to a voxel, as far as they belong to its tile, and exact scores there."""
+
+    def __init__(self, engine: ExactEngine, tile: Tile, pixels: TargetTile, voxel: tuple[int, ...]) -> None:
+        self.tile = tile
+        self._engine = engine
+        self._target = engine.prepare_tiles([tile], [pixels])[0]
+        self._before = [1 - (v - a) for v, a in zip(voxel, tile.start, strict=True)]
+
+    def scores(self, rotation: NDArray[np.float64]) -> Array:
+        """Return the scores of the tile's positions at a rotation; NaN where none is defined."""
+        prepared, support = self._engine.prepare_rotation(rotation)
+        numerator, weight = self._engine.terms(self.tile, self._target, prepared)
+        inside = tuple(slice(a, b) for a, b in self._engine.window(self.tile, support))
+        scores = np.full(self.tile.shape, np.nan, numerator.dtype)
+        np.multiply(numerator[inside], 1 if weight is None else weight[inside], out=scores[inside])
+        return scores
+
+    def weights(self, rotation: NDArray[np.float64]) -> Array:
+        """Return the factor between numerators and scores at the tile's positions; NaN where no score is defined."""
+        prepared, support = self._engine.prepare_rotation(rotation)
+        _, weight = self._engine.terms(self.tile, self._target, prepared)
+        inside = tuple(slice(a, b) for a, b in self._engine.window(self.tile, support))
+        weights = np.full(self.tile.shape, np.nan)
+        weights[inside] = 1 if weight is None else weight[inside]
+        return weights
+
+    def refined(self, rotation: NDArray[np.float64], step: float) -> Pose:
+        """Return the pose with the highest score near a rotation, found by parabolas over angles.
+
+        Around every axis in turn the rotation is turned both ways by a step, and then to the vertex of the parabola
+        through the three scores, if that is higher; the step is halved and all is done again.
+
+        Parameters
+        ----------
+        rotation : ndarray, shape (d, d)
+            Where to begin.
+        step : float
+            First step in degrees: about half of the spacing of the rotations that were searched.
+        """
+        best = self._pose(rotation)
+        for _ in range(ROUNDS):
+            for axis in range(1 if len(rotation) == 2 else 3):
+                best = self._improved(best, axis, step)
+            step /= 2
+        return best
+
+    def _improved(self, best: Pose, axis: int, step: float) -> Pose:
+        tried = [
+            self._pose(_turn(len(best.rotation), axis, angle) @ best.rotation) for angle in (-step, step)
+        ]
+        before, after = tried[0].score, tried[1].score
+        curvature = before - 2 * best.score + after
+        if curvature < 0 and best.score >= max(before, after):
+            vertex = 0.5 * (before - after) / curvature * step
+            tried.append(self._pose(_turn(len(best.rotation), axis, vertex) @ best.rotation))
+        return max([best, *tried], key=lambda pose: pose.score)
+
+    def _pose(self, rotation: NDArray[np.float64]) -> Pose:
+        """Return the subvoxel maximum near the voxel; a score that is not defined counts as the lowest."""
+        scores = self.scores(rotation)
+        missing = [(b, 3 - n - b) for b, n in zip(self._before, scores.shape, strict=True)]
+        around = np.pad(scores.astype(np.float64), missing, constant_values=np.nan)
+        middle = (1,) * around.ndim
+        if np.isnan(around[middle]):
+            return Pose(rotation, np.zeros(around.ndim), -np.inf)
+        offset, height = parabola_offset(around), float(around[middle])
+        for axis, shift in enumerate(offset):
+            before, _, after = np.moveaxis(around, axis, -1)[(1,) * (around.ndim - 1)]
+            if shift:
+                height += 0.25 * (after - before) * shift
+        return Pose(rotation, offset, height)
+
+
+def _turn(dimensions: int, axis: int, degrees: float) -> NDArray[np.float64]:
+    """Return a rotation about an axis of the target; in the plane there is one only."""
+    if dimensions == 2:
+        return angle_to_matrix(degrees)
+    vector = np.zeros(3)
+    vector[axis] = np.radians(degrees)
+    matrix: NDArray[np.float64] = Rotation.from_rotvec(vector).as_matrix()
+    return matrix

@@ -1,0 +1,219 @@
+"""Runs of the compressed engine: the same bytes however they are cut, and the picks of the exact engine."""
+
+import contextlib
+import dataclasses
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from pandas.testing import assert_frame_equal
+
+from scorefold import match
+from scorefold.cluster import create_run, drive, open_match, run_progress
+from scorefold.cluster.executor import SerialExecutor
+from scorefold.cluster.graph import DaskExecutor
+from scorefold.cluster.local import local_cluster
+from scorefold.errors import InputError
+from scorefold.planning.prepare import prepare_match
+from scorefold.planning.request import MatchRequest
+
+pytestmark = pytest.mark.timeout(120)
+
+OPTIONS = {"mask": "disk", "step": 3, "threshold": 0.6, "fft": "scipy", "top": 20, "engine": "compressed"}
+
+
+@pytest.fixture(scope="module")
+def cells(targets):
+    """The search of four targets at 120 angles in cells of 30 degrees."""
+    *images, template = targets
+    return prepare_match(MatchRequest(targets=images, template=template, cell_angle=30, **OPTIONS))
+
+
+@pytest.fixture
+def new_cells_run(cells, tmp_path):
+    def make(name="run", *, block=5, batch_tiles=2):
+        groups = [
+            dataclasses.replace(group, batch_tiles=batch_tiles, rotation_block=block)
+            for group in cells.plan.groups
+        ]
+        plan = dataclasses.replace(cells.plan, groups=tuple(groups))
+        prepared = dataclasses.replace(cells, plan=plan)
+        return create_run(str(tmp_path / name), prepared, keep_states=True)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def serial(cells, output_of, tmp_path_factory):
+    run = create_run(str(tmp_path_factory.mktemp("serial") / "run"), cells, keep_states=True)
+    drive(run, SerialExecutor(), render=False)
+    return output_of(run.store.location)
+
+
+def test_cells_are_the_steps_of_the_plan(cells):
+    assert cells.job.search.engine == "compressed"
+    assert cells.plan.step_count == 12
+    assert cells.plan.rotation_count == 120
+    assert cells.estimate.rotations == 120
+
+
+@pytest.mark.parametrize(("block", "batch_tiles"), [(12, 1), (1, 4), (5, 3)])
+def test_how_cells_and_tiles_are_batched_does_not_matter(
+    new_cells_run, serial, output_of, block, batch_tiles
+):
+    run = new_cells_run(block=block, batch_tiles=batch_tiles)
+    drive(run, SerialExecutor(), render=False)
+    assert output_of(run.store.location) == serial
+
+
+class BackwardsExecutor(SerialExecutor):
+    """Runs what can be run in a random order."""
+
+    def run(self, run, wave):
+        waiting, done = list(wave), set()
+        due = {node.key for node in wave}
+        chance = random.Random(1)
+        ordered = []
+        while waiting:
+            node = chance.choice([n for n in waiting if not (set(n.inputs) & due) - done])
+            waiting.remove(node)
+            done.add(node.key)
+            ordered.append(node)
+        yield from super().run(run, ordered)
+
+
+def test_the_order_of_tasks_does_not_matter(new_cells_run, serial, output_of):
+    run = new_cells_run(block=2)
+    drive(run, BackwardsExecutor(), render=False)
+    assert output_of(run.store.location) == serial
+
+
+def test_workers_write_what_one_process_writes(new_cells_run, serial, output_of):
+    run = new_cells_run(block=3)
+    with local_cluster(2) as client:
+        drive(run, DaskExecutor(client), render=False)
+    assert output_of(run.store.location) == serial
+
+
+def test_a_run_that_stops_after_any_task_goes_on_to_the_same_bytes(new_cells_run, serial, output_of):
+    class StoppedError(BaseException):
+        pass
+
+    def stop(progress):
+        if progress.last is not None:
+            raise StoppedError
+
+    run = new_cells_run(block=6)
+    stops = 0
+    while sum(run_progress(run, render=False).done.values()) < sum(
+        run_progress(run, render=False).total.values()
+    ):
+        with contextlib.suppress(StoppedError):
+            drive(open_match(run.store.location), SerialExecutor(), render=False, on_progress=stop)
+        stops += 1
+    assert stops > 10
+    assert output_of(run.store.location) == serial
+
+
+def test_damaged_bases_are_made_again(new_cells_run, serial, output_of):
+    run = new_cells_run()
+    key = run.plan.compress_nodes()[0].key
+    damaged = []
+
+    def damage(progress):
+        if progress.last is not None and progress.last.node.key == key and not damaged:
+            record = Path(run.store.location) / "commits" / f"{key}.json"
+            record.write_bytes(record.read_bytes()[:-40])
+            damaged.append(key)
+
+    drive(run, SerialExecutor(), render=False, on_progress=damage)
+    assert output_of(run.store.location) == serial
+
+
+def test_picks_are_those_of_the_exact_engine(targets):
+    *images, template = targets
+    options = {**OPTIONS, "render": False, "scheduler": "serial"}
+    compressed = match(images, template, cell_angle=30, **options)
+    exact = match(images, template, **(options | {"engine": "exact"}))
+    assert len(exact.picks) >= 4
+    assert_frame_equal(compressed.picks, exact.picks, rtol=1e-5, atol=1e-5)
+    # The maps differ, and say so.
+    maps = zarr.open_group(compressed.location, mode="r")["results"]
+    made = maps["array-0000/scores"].attrs["scorefold"]
+    assert made["engine"] == "compressed"
+    assert 0 < made["residual_rms"] <= 0.3 <= made["residual_largest"] + 0.3
+    difference = np.abs(np.asarray(compressed.scores["array-0000"]) - np.asarray(exact.scores["array-0000"]))
+    assert 0 < difference.max() <= made["residual_largest"]
+
+
+def test_other_picks_are_scored_exactly_too_when_the_bases_are_gone(targets):
+    *images, template = targets
+    options = {**OPTIONS, "render": False, "scheduler": "serial"}
+    compressed = match(images, template, cell_angle=30, **options)
+    run = open_match(compressed.location)
+    assert all(not key.startswith("compress-") for key in run.needed())
+    run.store.forget([node.key for node in run.plan.compress_nodes()])
+    exact = match(images, template, **(options | {"engine": "exact"}))
+    before = len(exact.picks)
+    again = compressed.repick(threshold=0.45, min_distance=4, render=False)
+    expected = exact.repick(threshold=0.45, min_distance=4, render=False)
+    assert len(expected.picks) > before
+    assert_frame_equal(again.picks, expected.picks, rtol=1e-5, atol=1e-5)
+
+
+def test_automatic_thresholds_agree(targets):
+    *images, template = targets
+    options = {
+        **OPTIONS,
+        "threshold": "auto",
+        "false_positives": 0.01,
+        "render": False,
+        "scheduler": "serial",
+    }
+    compressed = match(images, template, cell_angle=30, **options)
+    exact = match(images, template, **(options | {"engine": "exact"}))
+    thresholds = []
+    for found in (compressed, exact):
+        run = open_match(found.location)
+        record = run.store.read_commit(run.plan.pick_node(0, run.job.picks.digest).key)
+        thresholds.append(record.summary["threshold"])
+        assert (
+            record.summary["tests"]
+            == open_match(exact.location)
+            .store.read_commit(run.plan.pick_node(0, run.job.picks.digest).key)
+            .summary["tests"]
+        )
+    assert thresholds[0] == pytest.approx(thresholds[1], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"mask": "none"}, ("changes when it is rotated", "--engine exact")),
+        ({"score": "FLC"}, ("FLC is not linear", "--engine exact")),
+        ({"score": "MCC"}, ("MCC is not linear",)),
+        ({"engine": "fast"}, ('engine "fast"', "exact, compressed, auto")),
+        ({"tolerance": 0}, ("tolerance 0", "between 0 and 1")),
+        ({"tolerance": float("nan")}, ("tolerance nan",)),
+        ({"cell_angle": -4}, ("cell angle -4", "degrees")),
+    ],
+)
+def test_what_cannot_be_compressed_is_refused(targets, changes, words):
+    *images, template = targets
+    with pytest.raises(InputError) as caught:
+        prepare_match(MatchRequest(targets=images, template=template, **(OPTIONS | changes)))
+    assert "\n" not in str(caught.value)
+    assert all(word in str(caught.value) for word in words)
+
+
+def test_auto_takes_an_engine_that_can(targets):
+    *images, template = targets
+    request = MatchRequest(
+        targets=images[:1], template=template, **(OPTIONS | {"engine": "auto", "mask": "none"})
+    )
+    search = prepare_match(request).job.search
+    assert (search.engine, search.cell_angle, search.tolerance) == ("exact", None, None)
+    request = MatchRequest(targets=images[:1], template=template, **(OPTIONS | {"engine": "auto"}))
+    assert prepare_match(request).job.search.engine in ("exact", "compressed")
