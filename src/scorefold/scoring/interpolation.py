@@ -105,13 +105,13 @@ def _linear(source: Array, matrix: Array, start: Array, points: Array, result: A
 
 @fused
 def _weights_of_cubic(t: float) -> tuple[float, float, float, float]:
-    """Return the cubic B-spline at distances 1 + t, t, 1 - t and 2 - t."""
+    """Return six times the cubic B-spline at distances 1 + t, t, 1 - t and 2 - t: a voxel needs but one division."""
     s = 1.0 - t
     return (
-        s * s * s / 6.0,
-        (t * t * (t - 2.0) * 3.0 + 4.0) / 6.0,
-        (s * s * (s - 2.0) * 3.0 + 4.0) / 6.0,
-        t * t * t / 6.0,
+        s * s * s,
+        t * t * (t - 2.0) * 3.0 + 4.0,
+        s * s * (s - 2.0) * 3.0 + 4.0,
+        t * t * t,
     )
 
 
@@ -154,11 +154,11 @@ def _cubic(source: Array, matrix: Array, start: Array, points: Array, result: Ar
         v, w = _weights_of_cubic(b - j), _weights_of_cubic(c - k)
         j, k = j - np.uint64(1), k - np.uint64(1)
         if flat:
-            result[n] = _plane(source, (np.uint64(0), j, k), v, w)
+            result[n] = _plane(source, (np.uint64(0), j, k), v, w) / 36.0
             continue
         i = np.uint64(a)
         u = _weights_of_cubic(a - i)
         total = 0.0
         for p in range(4):
             total += u[p] * _plane(source, (i - np.uint64(1) + np.uint64(p), j, k), v, w)
-        result[n] = total
+        result[n] = total / 216.0
