@@ -54,7 +54,7 @@ def command(
             cost = prepared.estimate
             say(
                 f"{count(cost.targets, 'target')}, {count(cost.rotations, 'rotation')}, score "
-                f"{prepared.job.search.score}: {duration_text(cost.seconds)} on {count(cost.workers, 'worker')}"
+                f"{prepared.job.search.description}: {duration_text(cost.seconds)} on {count(cost.workers, 'worker')}"
             )
         run = create_run(out, prepared, keep_states=keep_states)
         summary = partial(show_results, most=SHOWN, render=render)

@@ -37,6 +37,9 @@ def command(
         value = {
             **prepared.estimate.to_json(),
             "score": prepared.job.search.score,
+            "engine": prepared.job.search.engine,
+            "tolerance": prepared.job.search.tolerance,
+            "cell_angle": prepared.job.search.cell_angle,
             "unreadable": prepared.unreadable,
         }
         say_json(value)
@@ -61,14 +64,13 @@ def _rows(prepared: "PreparedMatch") -> list[tuple[str, str]]:
     shapes = [shape_text(shape) for shape in dict.fromkeys(estimate.fft_shapes)]
     more = f" and {len(shapes) - MOST_SHAPES} more" if len(shapes) > MOST_SHAPES else ""
     template, box = shape_text(prepared.job.template_shape), shape_text(prepared.plan.box)
-    largest = (
-        f"{count(estimate.largest_batch, 'tile')} × {count(estimate.largest_rotation_block, 'rotation')}"
-    )
+    step = "rotation" if prepared.plan.cell_count is None else "cell"
+    largest = f"{count(estimate.largest_batch, 'tile')} × {count(estimate.largest_rotation_block, step)}"
     return [
         ("targets", f"{estimate.targets:,}"),
         ("template", f"{template}, mask {prepared.job.labels['mask']}, search box {box}"),
         ("rotations", prepared.job.labels["rotations"]),
-        ("score", prepared.job.search.score),
+        ("score", prepared.job.search.description),
         ("tiles", f"{estimate.tiles:,}, transforms of {', '.join(shapes[:MOST_SHAPES])}{more}"),
         ("leaves", f"{estimate.leaves:,}, the largest {largest}"),
         ("merges", f"{estimate.merges:,}"),

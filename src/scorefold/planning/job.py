@@ -61,6 +61,13 @@ class SearchOptions:
             raise InputError(f"cell angle {self.cell_angle:g}: give degrees, more than 0 and at most 180.")
 
     @property
+    def description(self) -> str:
+        """Score and engine, for people."""
+        if self.engine == "exact":
+            return self.score
+        return f"{self.score}, {self.engine} to {self.tolerance:g} in cells of {self.cell_angle:g}°"
+
+    @property
     def dtype(self) -> str:
         """Working dtype."""
         return "float32" if self.precision == "single" else "float64"

@@ -52,10 +52,15 @@ class LocalScores:
         Working precision.
     pad_edges : bool
         Whether positions at which the template sticks out of the target are scored.
+    reach : int
+        How many voxels a neighbourhood extends from its middle along each axis.
     """
 
-    def __init__(self, template: Template, score: Score, *, dtype: str, pad_edges: bool) -> None:
-        shape = tuple(next_fast_len(3 + b - 1, real=True) for b in template.box)
+    def __init__(
+        self, template: Template, score: Score, *, dtype: str, pad_edges: bool, reach: int = 1
+    ) -> None:
+        shape = tuple(next_fast_len(2 * reach + b, real=True) for b in template.box)
+        self.reach = reach
         self.box = template.box
         self.margin = score.margin
         nothing = np.empty((0, len(shape), len(shape)))
@@ -75,8 +80,11 @@ class LocalScores:
         pixels : TargetTile
             Its pixels.
         """
-        start = tuple(max(v - 1, a) for v, a in zip(voxel, whole.start, strict=True))
-        stop = tuple(min(v + 2, a + n) for v, a, n in zip(voxel, whole.start, whole.shape, strict=True))
+        reach = self.reach
+        start = tuple(max(v - reach, a) for v, a in zip(voxel, whole.start, strict=True))
+        stop = tuple(
+            min(v + reach + 1, a + n) for v, a, n in zip(voxel, whole.start, whole.shape, strict=True)
+        )
         tile = Tile(start, tuple(b - a for a, b in zip(start, stop, strict=True)), whole.target_shape)
         own = pixels.cut(
             [a - b for a, b in zip(start, whole.start, strict=True)],
@@ -92,7 +100,7 @@ class Neighbourhood:
         self.tile = tile
         self._engine = engine
         self._target = engine.prepare_tiles([tile], [pixels])[0]
-        self._before = [1 - (v - a) for v, a in zip(voxel, tile.start, strict=True)]
+        self._voxel = tuple(v - a for v, a in zip(voxel, tile.start, strict=True))
 
     def scores(self, rotation: NDArray[np.float64]) -> Array:
         """Return the scores of the tile's positions at a rotation; NaN where none is defined."""
@@ -146,8 +154,8 @@ class Neighbourhood:
     def _pose(self, rotation: NDArray[np.float64]) -> Pose:
         """Return the subvoxel maximum near the voxel; a score that is not defined counts as the lowest."""
         scores = self.scores(rotation)
-        missing = [(b, 3 - n - b) for b, n in zip(self._before, scores.shape, strict=True)]
-        around = np.pad(scores.astype(np.float64), missing, constant_values=np.nan)
+        padded = np.pad(scores.astype(np.float64), 1, constant_values=np.nan)
+        around = padded[tuple(slice(v, v + 3) for v in self._voxel)]
         middle = (1,) * around.ndim
         if np.isnan(around[middle]):
             return Pose(rotation, np.zeros(around.ndim), -np.inf)

@@ -76,7 +76,8 @@ class Rescorer:
     The bases of a cell and its neighbours give approximate scores of all their rotations for the price of a few
     products. What they lack is known: with residual ρ, a score s of a signal lacks at most about ρ² s, and noise whose
     scores have standard deviation σ changes it by about ρ σ. Rotations are scored exactly in the order of these bounds,
-    until the best exact score exceeds the next bound.
+    until the best exact score exceeds the next bound. Positions next to the candidate are bounded alike, so that none of
+    them can be higher unnoticed.
 
     Parameters
     ----------
@@ -96,7 +97,14 @@ class Rescorer:
         self._filter = lru_cache(held)(filters.of_rotation)
 
     def exact(
-        self, candidate: Candidate, whole: Tile, pixels: TargetTile, *, std: float, at_least: float
+        self,
+        candidate: Candidate,
+        whole: Tile,
+        pixels: TargetTile,
+        *,
+        std: float,
+        at_least: float,
+        everywhere: bool = False,
     ) -> ExactScores | None:
         """Return the exact scores at a candidate and next to it, or None if they stay below a bound.
 
@@ -112,16 +120,19 @@ class Rescorer:
             Standard deviation of all scores.
         at_least : float
             When the most promising rotations score less everywhere, the others are not looked at.
+        everywhere : bool
+            Whether the best scores next to the candidate are wanted even where they are lower than its own.
         """
         around = self._local.around(candidate.voxel, whole, pixels)
         tile, weights = around.tile, around.weights(self._filters.rotations[candidate.rotation_id])
         windows = self._windows(tile, whole, pixels)
         middle = np.ravel_multi_index(np.subtract(candidate.voxel, tile.start), tile.shape)
-        ids, bounds = self._bounds(candidate, windows[middle], weights.flat[middle], std)
+        ids, bounds = self._bounds(candidate, windows, weights.ravel(), std)
         best = np.full(weights.size, -np.inf)
         held = np.full(weights.size, -1, np.int32)
         for first in range(0, len(ids), TOGETHER):
-            if bounds[first] < best[middle]:
+            best_to_beat = best if everywhere else np.maximum(best, best[middle])
+            if not (bounds[first:] >= best_to_beat).any():
                 break
             some = np.sort(ids[first : first + TOGETHER])
             filters = np.stack([self._filter(int(i)) for i in some])
@@ -134,27 +145,26 @@ class Rescorer:
         return ExactScores(tile, best.reshape(tile.shape), held.reshape(tile.shape))
 
     def _bounds(
-        self, candidate: Candidate, window: Array, weight: float, std: float
+        self, candidate: Candidate, windows: Array, weights: Array, std: float
     ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Return the ids of nearby rotations by the highest score they may have, and these scores."""
+        """Return nearby rotation ids, and the highest scores they may have by position, the most promising first."""
         cells = self._filters.cells
         nearby = cells.neighbours(int(cells.cell_of[candidate.rotation_id]), NEIGHBOURS * cells.angle)
         bases = [self._basis(int(cell)) for cell in nearby]
         ids = np.concatenate([cells.ids(int(cell)) for cell in nearby])
         residuals = np.concatenate([basis.residuals for basis in bases]).astype(np.float64)
-        scores = np.concatenate(
-            [basis.coefficients @ (basis.vectors @ window.astype(np.float32)) for basis in bases]
-        )
-        scores = scores.astype(np.float64) * weight
-        signal = residuals**2 * max(float(scores.max()), 0.0)
-        bounds = scores + np.hypot(signal, NOISE_STDS * residuals * std)
-        order = np.argsort(-bounds, kind="stable")
+        scores = np.concatenate([basis.coefficients @ (basis.vectors @ windows.T) for basis in bases])
+        # A position without scores, whose weight is NaN, has no bound that anything reaches.
+        scores = np.where(np.isnan(weights), -np.inf, scores.astype(np.float64) * weights)
+        signal = np.outer(residuals**2, np.maximum(scores.max(axis=0), 0.0))
+        bounds = scores + np.hypot(signal, NOISE_STDS * std * residuals[:, np.newaxis])
+        order = np.argsort(-bounds.max(axis=1), kind="stable")
         return ids[order], bounds[order]
 
-    def _windows(self, tile: Tile, whole: Tile, pixels: TargetTile) -> NDArray[np.float64]:
+    def _windows(self, tile: Tile, whole: Tile, pixels: TargetTile) -> NDArray[np.float32]:
         """Return what lies under the mask at every position of a tile, shape (positions, v)."""
         inside = self._filters.inside
-        windows = np.empty((int(np.prod(tile.shape)), int(inside.sum())))
+        windows = np.empty((int(np.prod(tile.shape)), int(inside.sum())), np.float32)
         for row, place in zip(windows, np.ndindex(tile.shape), strict=True):
             start = [p + a - b for p, a, b in zip(place, tile.start, whole.start, strict=True)]
             row[:] = pixels.cut(start, inside.shape).values[inside]

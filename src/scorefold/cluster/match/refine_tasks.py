@@ -1,6 +1,7 @@
 """The task that scores the candidates in the tiles of a batch exactly, and refines their rotations and positions."""
 
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,11 @@ from scorefold.scoring.tile import Tile
 Array = NDArray[Any]
 Voxel = tuple[int, ...]
 
+REACH = 2
+"""Voxels around a candidate, along each axis, that are scored exactly: its maximum may lie beside the synthesised one."""
+
 CLIMBS = 4
-"""Voxels that a candidate may be away from the maximum of the exact scores."""
+"""How often the maximum may lie beside the voxel that was looked at."""
 
 
 @dataclass(frozen=True)
@@ -168,16 +172,21 @@ class _Refiner:
         self._run = run
         self._index = index
         self._candidates = candidates
-        self._whole = _grown(tile, CLIMBS + 1)
+        self._whole = _grown(tile, REACH * CLIMBS + 1)
         self._pixels: TargetTile = run.pixels(run.job.targets[index], self._whole)
         search = run.job.search
-        self._local = LocalScores(run.template, run.score, dtype=search.dtype, pad_edges=search.pad_edges)
+        self._local = partial(
+            LocalScores, run.template, run.score, dtype=search.dtype, pad_edges=search.pad_edges
+        )
         self._step = rotation_spacing(run.rotations) / 2
 
     def run(self, found: _Found) -> None:
         """Score and refine every candidate."""
         run = self._run
-        rescorer = Rescorer(run.filters, run.bases.of_cell, self._local) if run.compressed else None
+        rescorer = (
+            Rescorer(run.filters, run.bases.of_cell, self._local(reach=REACH)) if run.compressed else None
+        )
+        next_to = self._local(reach=1)
         candidates = self._candidates
         for voxel, score, rotation in zip(
             candidates.voxels.tolist(), candidates.scores.tolist(), candidates.rotations.tolist(), strict=True
@@ -186,7 +195,7 @@ class _Refiner:
             if rescorer is not None:
                 peak = self._rescored(Candidate(tuple(voxel), rotation, score), rescorer, found)
             if peak is not None and _refines(run):
-                around = self._local.around(peak.voxel, self._whole, self._pixels)
+                around = next_to.around(peak.voxel, self._whole, self._pixels)
                 pose = around.refined(run.rotations[peak.rotation_id], self._step)
                 found.add_pose(self._index, peak.voxel, pose.offset, pose.rotation)
 
@@ -196,7 +205,14 @@ class _Refiner:
         slack = MARGIN_STDS * (self._run.job.search.tolerance or 0.0) * std
         at_least = self._candidates.threshold - slack
         for _ in range(CLIMBS):
-            exact = rescorer.exact(candidate, self._whole, self._pixels, std=std, at_least=at_least)
+            exact = rescorer.exact(
+                candidate,
+                self._whole,
+                self._pixels,
+                std=std,
+                at_least=at_least,
+                everywhere=not _refines(self._run),  # positions follow from the scores next to them then
+            )
             if exact is None:
                 return None
             for place in zip(*np.nonzero(exact.rotations >= 0), strict=True):

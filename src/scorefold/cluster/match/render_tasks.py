@@ -263,7 +263,7 @@ def _report_data(run: MatchRun, picks: dict[int, list[DrawnPick]], sheets: list[
         template=f"{job.labels['template']}, {' × '.join(str(n) for n in reversed(job.template_shape))} voxels",
         mask=job.labels["mask"],
         rotation_set=job.labels["rotations"],
-        score=job.search.score,
+        score=job.search.description,
         threshold=float(np.median(thresholds)) if thresholds else math.nan,
         threshold_source=_threshold_source(run, thresholds),
         fingerprint=job.fingerprint,
