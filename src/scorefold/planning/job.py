@@ -57,8 +57,8 @@ class SearchOptions:
             raise InputError(f"score threshold {self.score_threshold}: give a finite number.")
         if self.tolerance is not None and not 0 < self.tolerance < 1:
             raise InputError(f"tolerance {self.tolerance:g}: give a number between 0 and 1.")
-        if self.cell_angle is not None and not 0 < self.cell_angle <= 180:
-            raise InputError(f"cell angle {self.cell_angle:g}: give degrees, more than 0 and at most 180.")
+        if self.cell_angle is not None and not 0 < self.cell_angle <= 90:
+            raise InputError(f"cell angle {self.cell_angle:g}: give degrees, more than 0 and at most 90.")
 
     @property
     def description(self) -> str:

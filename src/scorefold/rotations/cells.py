@@ -74,7 +74,7 @@ def rotation_cells(rotations: ArrayLike, angle: float) -> RotationCells:
     rotations : array_like, shape (n, d, d)
         The rotation set; any, in any order.
     angle : float
-        Spacing of the centres in degrees.
+        Spacing of the centres in degrees, at most 90.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def rotation_cells(rotations: ArrayLike, angle: float) -> RotationCells:
     Raises
     ------
     InputError
-        If the rotations cannot be used, or the angle is not positive.
+        If the rotations or the angle cannot be used.
 
     Examples
     --------
@@ -92,8 +92,8 @@ def rotation_cells(rotations: ArrayLike, angle: float) -> RotationCells:
     >>> len(cells), cells.ids(0).tolist()
     (4, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 63, 64, 65, 66, 67, 68, 69, 70, 71])
     """
-    if not angle > 0:
-        raise InputError(f"cell angle {angle:g}: give a positive number of degrees.")
+    if not 0 < angle <= 90:
+        raise InputError(f"cell angle {angle:g}: give degrees, more than 0 and at most 90.")
     matrices = check_rotations(rotations)
     centres = points_of_rotations(
         plane_rotations(angle) if matrices.shape[1] == 2 else space_rotations(angle)

@@ -28,8 +28,8 @@ from scorefold.scoring.tile import Tile, Window
 
 Array = NDArray[Any]
 
-SAMPLED_CELLS = 64
-"""About how many cells have a rotation that is scored exactly too, for the statistics of the scores."""
+SAMPLED_CELLS = 12
+"""How many cells, at most, have a rotation that is scored exactly too, for the statistics of the scores."""
 
 
 def check_compressible(score: Score, template: Template) -> LinearScore:
@@ -118,7 +118,7 @@ class CompressedEngine:
         self.exact = exact
         self.filters = filters
         self.basis = basis
-        self.sampled_every = max(1, len(filters.cells) // SAMPLED_CELLS)
+        self.sampled_every = math.ceil(len(filters.cells) / SAMPLED_CELLS)
 
     def prepare(
         self, tiles: Sequence[Tile], pixels: Sequence[TargetTile], analyzers: Sequence[Analyzer]

@@ -76,8 +76,8 @@ class Rescorer:
     The bases of a cell and its neighbours give approximate scores of all their rotations for the price of a few
     products. What they lack is known: with residual ρ, a score s of a signal lacks at most about ρ² s, and noise whose
     scores have standard deviation σ changes it by about ρ σ. Rotations are scored exactly in the order of these bounds,
-    until the best exact score exceeds the next bound. Positions next to the candidate are bounded alike, so that none of
-    them can be higher unnoticed.
+    until the best exact score exceeds the next bound. Positions next to the candidate are bounded alike, so that none
+    of them can be higher unnoticed.
 
     Parameters
     ----------

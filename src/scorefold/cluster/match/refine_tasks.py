@@ -22,7 +22,7 @@ Array = NDArray[Any]
 Voxel = tuple[int, ...]
 
 REACH = 2
-"""Voxels around a candidate, along each axis, that are scored exactly: its maximum may lie beside the synthesised one."""
+"""Voxels around a candidate that are scored exactly: the maximum may lie beside the synthesised one."""
 
 CLIMBS = 4
 """How often the maximum may lie beside the voxel that was looked at."""
