@@ -1,7 +1,9 @@
 """`scorefold plan`: what a search would cost, without doing it."""
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.text import Text
 
 from scorefold.cli.console import plain_table, say_failures, say_json, show
@@ -11,6 +13,7 @@ from scorefold.cli.wording import bytes_text, count, duration_text, one_line, sh
 
 if TYPE_CHECKING:
     from scorefold.planning.prepare import PreparedMatch
+    from scorefold.planning.profile import Profile
 
 EXAMPLES = "Example: scorefold plan tomograms/ -t ribosome.mrc --mask sphere --step 10 --memory-limit 4GiB"
 
@@ -23,6 +26,9 @@ def command(
     options: dict[str, Any],
     workers: Workers = None,
     scheduler: Scheduler = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show what a rotation consists of, in milliseconds.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Show the tiles, leaves, memory and time that a search would take; nothing is written.
@@ -33,6 +39,7 @@ def command(
 
     with Workplace(workers, scheduler) as place:
         prepared = prepare_match(request_from(targets, options, place.workers))
+    measured = _profile(prepared) if profile else None
     if as_json:
         value = {
             **prepared.estimate.to_json(),
@@ -42,9 +49,13 @@ def command(
             "cell_angle": prepared.job.search.cell_angle,
             "unreadable": prepared.unreadable,
         }
+        if measured is not None:
+            value["profile"] = measured.to_json()
         say_json(value)
     else:
         _show(prepared)
+        if measured is not None:
+            _show_profile(measured)
     say_failures(prepared.unreadable)
     return EXIT_SOME_FAILED if prepared.unreadable else 0
 
@@ -56,6 +67,35 @@ def _show(prepared: "PreparedMatch") -> None:
     table.add_column(overflow="fold")
     for name, value in _rows(prepared):
         table.add_row(name, Text(one_line(value)))
+    show(table)
+
+
+def _profile(prepared: "PreparedMatch") -> "Profile":
+    """Measure the search's largest transforms."""
+    from scorefold.planning.planner import search_template
+    from scorefold.planning.profile import profile_search
+    from scorefold.scoring.fft import provider
+
+    search, arrays = prepared.job.search, prepared.arrays
+    template = search_template(arrays["template"], arrays["mask"], arrays["rotations"], search)
+    shape = max(prepared.estimate.fft_shapes, key=math.prod)
+    transforms = provider(search.fft, prepared.plan.wisdom)
+    return profile_search(search, template, arrays["rotations"], transforms, shape)
+
+
+def _show_profile(measured: "Profile") -> None:
+    table = plain_table()
+    table.add_column(f"a rotation of one tile, {shape_text(measured.fft_shape)}", style="bold")
+    for title in ("ms", "share", "÷ floor"):
+        table.add_column(title, justify="right")
+    rows = {
+        **measured.parts,
+        "all": measured.total,
+        "floor: a bare inverse transform (SciPy)": measured.floor,
+    }
+    for name, seconds in rows.items():
+        share = "" if name.startswith("floor") else f"{seconds / measured.total:.0%}"
+        table.add_row(name, f"{1000 * seconds:.3g}", share, f"{seconds / measured.floor:.2f}")
     show(table)
 
 
