@@ -9,15 +9,19 @@ import numpy as np
 import pytest
 import zarr
 from pandas.testing import assert_frame_equal
+from scipy.fft import next_fast_len
 
 from scorefold import match
-from scorefold.cluster import create_run, drive, open_match, run_progress
+from scorefold.cluster import change_picks, create_run, drive, open_match, run_progress
 from scorefold.cluster.executor import SerialExecutor
 from scorefold.cluster.graph import DaskExecutor
 from scorefold.cluster.local import local_cluster
+from scorefold.cluster.match import candidate_tasks
 from scorefold.errors import InputError
+from scorefold.planning.job import PickOptions
 from scorefold.planning.prepare import prepare_match
 from scorefold.planning.request import MatchRequest
+from scorefold.store import collect_garbage, verify
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -31,16 +35,25 @@ def cells(targets):
     return prepare_match(MatchRequest(targets=images, template=template, cell_angle=30, **OPTIONS))
 
 
+def cut(cells, *, block=5, batch_tiles=2, cell=None):
+    """Return the search with another plan."""
+    groups = []
+    for group in cells.plan.groups:
+        tiling = group.tiling
+        if cell is not None:
+            lengths = zip(cell, cells.plan.box, strict=True)
+            fast = tuple(next_fast_len(c + b - 1, real=True) for c, b in lengths)
+            tiling = dataclasses.replace(tiling, cell=cell, fft_shape=fast)
+        groups.append(
+            dataclasses.replace(group, tiling=tiling, batch_tiles=batch_tiles, rotation_block=block)
+        )
+    return dataclasses.replace(cells, plan=dataclasses.replace(cells.plan, groups=tuple(groups)))
+
+
 @pytest.fixture
 def new_cells_run(cells, tmp_path):
-    def make(name="run", *, block=5, batch_tiles=2):
-        groups = [
-            dataclasses.replace(group, batch_tiles=batch_tiles, rotation_block=block)
-            for group in cells.plan.groups
-        ]
-        plan = dataclasses.replace(cells.plan, groups=tuple(groups))
-        prepared = dataclasses.replace(cells, plan=plan)
-        return create_run(str(tmp_path / name), prepared, keep_states=True)
+    def make(name="run", *, keep_states=True, **how):
+        return create_run(str(tmp_path / name), cut(cells, **how), keep_states=keep_states)
 
     return make
 
@@ -68,6 +81,17 @@ def test_how_cells_and_tiles_are_batched_does_not_matter(
     assert output_of(run.store.location) == serial
 
 
+def test_tiles_that_meet_at_candidates_may_be_batched_anyhow(new_cells_run, output_of):
+    """Copies lie at (20, 30) and (36, 52): tiles of 12 by 13 have borders next to them."""
+    outputs = []
+    for batch_tiles in (1, 2, 7):
+        run = new_cells_run(f"run-{batch_tiles}", batch_tiles=batch_tiles, cell=(12, 13))
+        drive(run, SerialExecutor(), render=False)
+        outputs.append(output_of(run.store.location))
+    assert outputs[1] == outputs[0]
+    assert outputs[2] == outputs[0]
+
+
 class BackwardsExecutor(SerialExecutor):
     """Runs what can be run in a random order."""
 
@@ -91,9 +115,40 @@ def test_the_order_of_tasks_does_not_matter(new_cells_run, serial, output_of):
 
 
 def test_workers_write_what_one_process_writes(new_cells_run, serial, output_of):
-    run = new_cells_run(block=3)
+    runs = [new_cells_run(name, block=3, keep_states=False) for name in ("alone", "cluster")]
+    drive(runs[0], SerialExecutor(), render=False)
     with local_cluster(2) as client:
-        drive(run, DaskExecutor(client), render=False)
+        drive(runs[1], DaskExecutor(client), render=False)
+        assert output_of(runs[1].store.location) == output_of(runs[0].store.location) == serial
+        # Other picks need the bases again, which tasks wait for.
+        picks = dataclasses.replace(runs[0].job.picks, threshold=0.4, min_distance=4.0)
+        changed = []
+        for run, executor in zip(runs, (SerialExecutor(), DaskExecutor(client)), strict=True):
+            run.store.forget([node.key for node in run.plan.compress_nodes()])
+            changed.append(change_picks(run, picks))
+            drive(changed[-1], executor, render=False)
+    assert output_of(changed[1].store.location) == output_of(changed[0].store.location) != serial
+
+
+def test_bases_that_were_collected_are_made_again_for_a_damaged_map(new_cells_run, serial, output_of):
+    run = new_cells_run(keep_states=False)
+    drive(run, SerialExecutor(), render=False)
+    collect_garbage(run.store, run.needed())
+    assert not any(key.startswith("compress-") for key in run.store.committed())
+    chunk = next(
+        p
+        for p in sorted((Path(run.store.location) / "results").rglob("*"))
+        if "/c/" in str(p) and p.is_file()
+    )
+    chunk.write_bytes(bytes(len(chunk.read_bytes())))
+    found = verify(run.store)
+    assert found.damaged
+    for key, reason in found.damaged.items():
+        run.store.discard(key, reason)
+    assert set(run.plan.compress_nodes()) <= set(
+        open_match(run.store.location).missing(run.store.committed(), render=False)
+    )
+    drive(open_match(run.store.location), SerialExecutor(), render=False)
     assert output_of(run.store.location) == serial
 
 
@@ -186,6 +241,19 @@ def test_automatic_thresholds_agree(targets):
             .summary["tests"]
         )
     assert thresholds[0] == pytest.approx(thresholds[1], rel=0.01)
+
+
+def test_only_what_is_sure_to_be_suppressed_is_left_out():
+    """A > B > C on a line: A will suppress B, so that B suppresses nobody."""
+    options = PickOptions(min_distance=40.0)
+    line = np.array([[100, 100], [100, 130], [100, 160], [100, 101]])
+    values = np.array([0.9, 0.8, 0.7, 0.5])
+    suppressed = candidate_tasks._suppressed(line, values, (200, 300), options, 0.3, residual=0.1, std=0.02)
+    assert suppressed.tolist() == [False, False, False, True]
+    # Next to the border, near the threshold or beside a rival, nothing is sure.
+    for shape, threshold in (((115, 300), 0.3), ((200, 300), 0.895)):
+        nothing = candidate_tasks._suppressed(line, values, shape, options, threshold, residual=0.1, std=0.02)
+        assert not nothing.any()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Choosing how score maps are made: the engine, and the cells of the compressed one, by what they cost here."""
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from scorefold.analyzer import AnalyzerProduct, ApproximateScoreMoments, MaxScor
 from scorefold.errors import InputError
 from scorefold.planning.calibration import Calibration, calibrate, engine_calibration
 from scorefold.planning.job import SearchOptions
+from scorefold.planning.plan import CELLS_OF_A_PARTIAL
 from scorefold.rotations import rotation_cells, rotation_spacing
 from scorefold.scoring.basis import RANKS, Basis
 from scorefold.scoring.compressed import CellFilters, CompressedEngine, check_compressible
@@ -24,6 +25,9 @@ ENGINES = ("exact", "compressed", "auto")
 CELL_SIZES = {2: (4, 8, 16, 32), 3: (2, 3, 4, 5, 6, 8)}
 """Cell angles that are tried, in spacings of the rotation set, by dimension."""
 
+TYPICAL_BATCH = 8
+"""Tiles that share the transforms of a rotation or a basis, if there are so many."""
+
 LARGEST_CELL = 500
 """Rotations of a cell, at most: the Gram matrix is of this size."""
 
@@ -34,6 +38,7 @@ def choose_engine(
     rotations: NDArray[np.float64],
     transforms: FourierProvider,
     fft_shape: tuple[int, ...],
+    tiles: int = 1,
 ) -> SearchOptions:
     """Return the search options with the engine, and its cells, decided.
 
@@ -49,6 +54,8 @@ def choose_engine(
         Where transforms come from.
     fft_shape : tuple of int
         Shape of typical transforms.
+    tiles : int
+        Number of tiles of all targets: they share the bases.
 
     Raises
     ------
@@ -68,13 +75,13 @@ def choose_engine(
             return exact
         raise
     measured = {
-        angle: seconds_per_rotation(search, angle, template, rotations, transforms, fft_shape)
+        angle: seconds_per_rotation(search, angle, template, rotations, transforms, fft_shape, tiles)
         for angle in _angles(search, rotations)
     }
     best = min(measured, key=lambda angle: measured[angle])
     if search.engine == "auto":
         alone = calibrate(template, rotations, score, transforms, fft_shape, search.dtype, seconds=0.3)
-        if alone.leaf_seconds(1, 1) <= measured[best]:
+        if alone.rotation / min(tiles, TYPICAL_BATCH) + alone.tile <= measured[best]:
             return exact
     return replace(search, engine="compressed", cell_angle=best)
 
@@ -98,27 +105,57 @@ def seconds_per_rotation(
     rotations: NDArray[np.float64],
     transforms: FourierProvider,
     fft_shape: tuple[int, ...],
+    tiles: int = 1,
 ) -> float:
-    """Measure what a rotation costs in cells of an angle: its share of the basis and of folding one tile."""
+    """Measure what a rotation costs a tile in cells of an angle: its share of the basis, which all tiles share."""
     sample = CellSample(replace(search, cell_angle=angle), template, rotations, transforms, fft_shape)
     count = len(sample.filters.cells.ids(sample.cell))
-    return (sample.compress_seconds + sample.calibration.leaf_seconds(1, 1)) / count
+    shared = sample.compress_seconds / tiles + sample.calibration.rotation / min(tiles, TYPICAL_BATCH)
+    return (shared + sample.calibration.tile) / count
 
 
-def expected_rank(search: SearchOptions, template: Template, rotations: NDArray[np.float64]) -> int:
-    """Return the rank that memory is planned for: the next in use above that of the largest cell.
+@dataclass(frozen=True)
+class BasisSize:
+    """How large bases are, for planning memory.
+
+    Attributes
+    ----------
+    rank : int
+        The next in use above the rank of the largest cell.
+    cell_bytes : int
+        The turned templates of the largest cell.
+    partial_bytes : int
+        The bases of one partial.
+    """
+
+    rank: int
+    cell_bytes: int
+    partial_bytes: int
+
+
+def basis_size(search: SearchOptions, template: Template, rotations: NDArray[np.float64]) -> BasisSize:
+    """Return how large the bases of a search are, judged by its largest cell.
 
     Raises
     ------
+    InputError
+        If that has too many rotations, or needs too many basis templates.
     ValueError
         If the search has no cells.
     """
     if search.cell_angle is None or search.tolerance is None:
         raise ValueError("a search without cells")
     cells = rotation_cells(rotations, search.cell_angle)
+    if cells.largest > LARGEST_CELL:
+        raise InputError(
+            f"cell angle {search.cell_angle:g}: its largest cell has {cells.largest:,} rotations, more than "
+            f"{LARGEST_CELL}. Use a smaller --cell-angle."
+        )
     filters = CellFilters(template, rotations, get_score(search.score), cells)
     rank = filters.basis(int(np.argmax(np.diff(cells.starts))), search.tolerance).rank
-    return next((larger for larger in RANKS if larger > rank), rank)
+    expected = next((larger for larger in RANKS if larger > rank), rank)
+    voxels = 4 * int(filters.inside.sum())
+    return BasisSize(expected, cells.largest * voxels, CELLS_OF_A_PARTIAL * expected * voxels)
 
 
 class CellSample:

@@ -100,6 +100,7 @@ def estimate(
             worker_bytes,
             memory.leaf_bytes(group.tiling.fft_shape, tiles),
             memory.merge_bytes(group.tiling.fft_shape, tiles) if blocks > 1 else 0,
+            memory.compress_bytes(),
         )
     return Estimate(
         targets=sum(len(group.targets) for group in plan.groups),

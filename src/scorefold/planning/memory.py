@@ -10,6 +10,9 @@ Shape = tuple[int, ...]
 BASE_BYTES = 385 * 2**20
 """Resident memory of a worker that has imported and compiled everything but holds no arrays (measured)."""
 
+HELD_BASES = 2**26
+"""Memory for bases that a worker keeps from cell to cell."""
+
 
 @dataclass(frozen=True)
 class MemoryModel:
@@ -27,6 +30,10 @@ class MemoryModel:
         The search box.
     rank : int
         Basis maps that are held at a time; 0 where every rotation has a map of its own.
+    cell_bytes : int
+        The turned templates of the largest cell, under the mask.
+    basis_bytes : int
+        The bases of one partial.
     """
 
     limit: int
@@ -34,6 +41,8 @@ class MemoryModel:
     itemsize: int
     box: Shape
     rank: int = 0
+    cell_bytes: int = 0
+    basis_bytes: int = 0
 
     @property
     def state_bytes(self) -> int:
@@ -59,11 +68,17 @@ class MemoryModel:
         voxels = math.prod(fft_shape)
         transforms = 4 * voxels * self.itemsize + 4 * voxels * 8
         basis = self.rank * (self._spectrum(fft_shape, "working") + self.itemsize * voxels)
+        if self.rank:
+            basis += HELD_BASES + 2 * self.basis_bytes
         return transforms + 3 * voxels * 8 + 3 * self._spectrum(fft_shape, "double") + basis
 
     def leaf_bytes(self, fft_shape: Shape, tiles: int) -> int:
         """Return the peak memory of a worker that computes a leaf of so many tiles."""
         return BASE_BYTES + self.shared_bytes(fft_shape) + tiles * self.tile_bytes(fft_shape)
+
+    def compress_bytes(self) -> int:
+        """Return the peak memory of a worker that makes bases: a cell, its Gram matrix's work, bases and their copy."""
+        return BASE_BYTES + 2 * self.cell_bytes + 2 * self.basis_bytes if self.rank else 0
 
     def merge_bytes(self, fft_shape: Shape, tiles: int) -> int:
         """Return the peak memory of a worker that merges: the merged state, the next, copies of both."""

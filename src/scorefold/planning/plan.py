@@ -11,7 +11,7 @@ from scorefold.planning.node import Node, merge_count, merge_tree, root_key
 from scorefold.planning.tiling import Tiling
 from scorefold.scoring.tile import Tile
 
-CELLS_OF_A_PARTIAL = 16
+CELLS_OF_A_PARTIAL = 4
 """Cells whose bases are made by one task and kept in one partial."""
 
 
@@ -164,7 +164,8 @@ class Plan:
 
     def write_node(self, batch: int) -> Node:
         """Return the work that writes a batch into the result maps."""
-        return Node("write_result", f"write_result-b{batch:07d}", (self.root_key(batch),), batch=batch)
+        inputs = (self.root_key(batch), *(node.key for node in self.compress_nodes()))
+        return Node("write_result", f"write_result-b{batch:07d}", inputs, batch=batch)
 
     def compress_nodes(self) -> list[Node]:
         """Return the work that makes the bases of all cells; none if rotations are folded alone."""
@@ -197,6 +198,7 @@ class Plan:
     def refine_node(self, batch: int, options: str) -> Node:
         """Return the work that scores the candidates in the tiles of a batch once more, and refines them."""
         inputs = tuple(self.candidate_node(target, options).key for target in self.targets_of(batch))
+        inputs += tuple(node.key for node in self.compress_nodes())
         return Node("refine", f"refine-{options}-b{batch:07d}", inputs, batch=batch)
 
     def pick_node(self, target: int, options: str) -> Node:

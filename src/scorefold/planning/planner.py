@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from scorefold.errors import InputError
 from scorefold.planning.calibration import Calibration, calibrate
-from scorefold.planning.engines import CellSample, choose_engine, expected_rank
+from scorefold.planning.engines import CellSample, basis_size, choose_engine
 from scorefold.planning.estimate import Estimate, estimate
 from scorefold.planning.job import SearchOptions
 from scorefold.planning.memory import MemoryModel
@@ -82,8 +82,16 @@ def make_plan(
     InputError
         If the template is larger than a target, or nothing fits the memory limit.
     """
-    rank = 0 if search.engine == "exact" else expected_rank(search, template, rotations)
-    tilings = _tilings(shapes, template, search, memory_limit, rank)
+    memory = _memory(template, search, memory_limit)
+    if search.engine != "exact":
+        size = basis_size(search, template, rotations)
+        memory = replace(memory, rank=size.rank, cell_bytes=size.cell_bytes, basis_bytes=size.partial_bytes)
+        if memory.compress_bytes() > memory_limit:
+            raise InputError(
+                f"memory limit {memory_limit / 2**20:.0f} MiB: the basis of the largest cell needs "
+                f"{memory.compress_bytes() / 2**20:.0f} MiB. Use a smaller --cell-angle, or raise --memory-limit."
+            )
+    tilings = _tilings(shapes, template, search, memory)
     fft_shapes = sorted({tiling.fft_shape for tiling, _ in tilings.values()})
     wisdom = provider(search.fft).learn(fft_shapes, template.box, sorted({search.dtype, "float64"}))
     transforms = provider(search.fft, wisdom)
@@ -102,7 +110,6 @@ def make_plan(
         compress_seconds = sample.compress_seconds
         measure = calibration or (lambda shape: samples[shape].calibration)
     calibrations = _calibrations(fft_shapes, measure)
-    memory = MemoryModel(memory_limit, score, np.dtype(search.dtype).itemsize, template.box, rank)
 
     total = sum(
         len(list(tiling.tiles())) * len(targets) * steps * calibrations[tiling.fft_shape].tile
@@ -138,20 +145,25 @@ def resolve_engine(
     """
     if search.engine == "exact":
         return choose_engine(search, template, rotations, provider(search.fft), ())
-    tilings = _tilings(shapes, template, search, memory_limit, TYPICAL_RANK)
+    memory = replace(_memory(template, search, memory_limit), rank=TYPICAL_RANK)
+    tilings = _tilings(shapes, template, search, memory)
+    tiles = sum(len(list(tiling.tiles())) * len(targets) for tiling, targets in tilings.values())
     typical = max((tiling.fft_shape for tiling, _ in tilings.values()), key=lambda shape: int(np.prod(shape)))
     wisdom = provider(search.fft).learn([typical], template.box, sorted({search.dtype, "float64"}))
-    return choose_engine(search, template, rotations, provider(search.fft, wisdom), typical)
+    return choose_engine(search, template, rotations, provider(search.fft, wisdom), typical, tiles)
+
+
+def _memory(template: Template, search: SearchOptions, limit: int) -> MemoryModel:
+    itemsize = np.dtype(search.dtype).itemsize
+    return MemoryModel(limit, get_score(search.score), itemsize, template.box)
 
 
 def _tilings(
-    shapes: Sequence[tuple[int, ...]], template: Template, search: SearchOptions, memory_limit: int, rank: int
+    shapes: Sequence[tuple[int, ...]], template: Template, search: SearchOptions, memory: MemoryModel
 ) -> dict[tuple[int, ...], tuple[Tiling, list[int]]]:
     """Return the tiling of every shape, and the targets of that shape."""
-    score = get_score(search.score)
-    whole = search.pad_edges or score.partial_overlap
+    whole = search.pad_edges or memory.score.partial_overlap
     reach = tuple((0, 0) for _ in template.reach) if whole else template.reach
-    memory = MemoryModel(memory_limit, score, np.dtype(search.dtype).itemsize, template.box, rank)
     tilings = {}
     for shape, targets in group_targets(shapes).items():
         check_fits(template, shape)

@@ -1,5 +1,6 @@
 """Low-rank bases of turned templates: a few arrays of which every template of a cell is nearly a sum."""
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -9,9 +10,11 @@ from numpy.typing import NDArray
 from scipy import linalg
 from threadpoolctl import ThreadpoolController
 
+from scorefold.errors import InputError
+
 Array = NDArray[Any]
 
-RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64)
+RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128)
 """Ranks in use: code is compiled for each, so that there are few; a basis gets the next that is large enough."""
 
 
@@ -46,8 +49,14 @@ class Basis:
 
 
 @cache
-def _threads() -> ThreadpoolController:
+def _libraries() -> ThreadpoolController:
     return ThreadpoolController()
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Keep products of matrices on one thread: how a library shares them out changes their last bits."""
+    limited: AbstractContextManager[object] = _libraries().limit(limits=1, user_api="blas")
+    return limited
 
 
 def compress(arrays: Array, tolerance: float) -> Basis:
@@ -68,6 +77,11 @@ def compress(arrays: Array, tolerance: float) -> Basis:
     Basis
         Of the first of `RANKS` that suffices, at most of rank n.
 
+    Raises
+    ------
+    InputError
+        If none of them suffices.
+
     Examples
     --------
     >>> waves = np.cos(np.linspace(0, 1, 8)[:, np.newaxis] + np.linspace(0, 20, 500))
@@ -76,8 +90,7 @@ def compress(arrays: Array, tolerance: float) -> Basis:
     (2, True)
     """
     rows = np.ascontiguousarray(arrays, np.float32)
-    # One thread: how the library shares out a product among threads changes its last bits.
-    with _threads().limit(limits=1, user_api="blas"):
+    with one_thread():
         values, vectors = linalg.eigh((rows @ rows.T).astype(np.float64))
         values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
         kept = _rank(values, tolerance)
@@ -91,10 +104,15 @@ def compress(arrays: Array, tolerance: float) -> Basis:
 
 
 def _rank(values: NDArray[np.float64], tolerance: float) -> int:
-    """Return the first usable rank whose share of the eigenvalues leaves no more than the tolerance."""
+    """Return the first rank in use whose share of the eigenvalues leaves no more than the tolerance, or refuse."""
     total = float(values.sum())
     left = np.append(total, total - np.cumsum(values))  # what rank 0, 1, ... leaves
     needed = (
         int(np.argmax(left <= tolerance**2 * total)) if (left <= tolerance**2 * total).any() else len(values)
     )
-    return min(next((rank for rank in RANKS if rank >= needed), len(values)), len(values))
+    if needed > RANKS[-1]:
+        raise InputError(
+            f"tolerance {tolerance:g}: the basis of a cell of {len(values)} rotations would have rank {needed}, "
+            f"more than {RANKS[-1]}. Use a larger --tolerance or a smaller --cell-angle."
+        )
+    return min(next(rank for rank in RANKS if rank >= needed), len(values))

@@ -88,7 +88,11 @@ class CellFilters:
 
     def basis(self, cell: int, tolerance: float) -> Basis:
         """Return a basis of the filters of a cell; its root mean square residual is at most the tolerance."""
-        return compress(np.stack([self.of_rotation(i) for i in self.cells.ids(cell)]), tolerance)
+        ids = self.cells.ids(cell)
+        rows = np.empty((len(ids), int(self.inside.sum())), np.float32)
+        for row, rotation_id in zip(rows, ids, strict=True):
+            row[:] = self.of_rotation(int(rotation_id))
+        return compress(rows, tolerance)
 
     def in_box(self, vector: Array) -> Array:
         """Return what lies under the mask as an array of the search box."""

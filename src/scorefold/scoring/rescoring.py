@@ -1,6 +1,6 @@
 """Exact scores of what a synthesis from bases found: the best rotations at a position and next to it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -8,16 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scorefold.scoring.basis import Basis
+from scorefold.scoring.basis import Basis, one_thread
 from scorefold.scoring.compressed import CellFilters
 from scorefold.scoring.local import LocalScores
 from scorefold.scoring.score import TargetTile
 from scorefold.scoring.tile import Tile
 
 Array = NDArray[Any]
-
-NEIGHBOURS = 1.5
-"""Cells whose centres lie within so many cell angles of the own cell's centre are looked at."""
 
 NOISE_STDS = 3.5
 """Standard deviations of what noise does to the residual of a score that are allowed for.
@@ -32,6 +29,20 @@ TOGETHER = 8
 """Rotations that are scored before the best so far is looked at."""
 
 
+def lowest_synthesis(scores: Any, residual: float, std: float) -> Any:
+    """Return how low the synthesised score of an exact one is believed to be at the lowest.
+
+    A signal lacks the square of the residual; noise, whose scores have a standard deviation, changes it by the residual
+    times that.
+
+    Examples
+    --------
+    >>> lowest_synthesis(0.5, residual=0.2, std=0.0)
+    0.48
+    """
+    return scores - np.hypot(residual**2 * np.maximum(scores, 0.0), NOISE_STDS * residual * std)
+
+
 @dataclass(frozen=True)
 class Candidate:
     """What a synthesis found.
@@ -41,7 +52,7 @@ class Candidate:
     voxel : tuple of int
         In the coordinates of the target.
     rotation_id : int
-        The rotation with the best approximate score there.
+        The rotation with the best score there.
     score : float
         That score.
     """
@@ -60,7 +71,7 @@ class ExactScores:
     tile : Tile
         The voxels.
     scores : ndarray
-        Their scores; NaN where none is defined.
+        Their scores; NaN where none was found.
     rotations : ndarray of int32
         Ids of the rotations that gave them; -1 where none did.
     """
@@ -71,13 +82,13 @@ class ExactScores:
 
 
 class Rescorer:
-    """Finds the best exact score over all rotations near those that a synthesis found.
+    """Finds the best exact score over all rotations where a synthesis found a high one.
 
-    The bases of a cell and its neighbours give approximate scores of all their rotations for the price of a few
-    products. What they lack is known: with residual ρ, a score s of a signal lacks at most about ρ² s, and noise whose
-    scores have standard deviation σ changes it by about ρ σ. Rotations are scored exactly in the order of these bounds,
-    until the best exact score exceeds the next bound. Positions next to the candidate are bounded alike, so that none
-    of them can be higher unnoticed.
+    The bases give approximate scores of all rotations at one position for the price of a few products. What they lack
+    is known: with residual ρ, a score s of a signal lacks at most about ρ² s, and noise whose scores have standard
+    deviation σ changes it by about ρ σ. Rotations are scored exactly in the order of these bounds, until the best exact
+    score exceeds the next bound. Positions next to the candidate are bounded alike, so that none of them can be higher
+    unnoticed.
 
     Parameters
     ----------
@@ -87,85 +98,129 @@ class Rescorer:
         Returns the basis of a cell.
     local : LocalScores
         Of the same template and score.
+    std : float
+        Standard deviation of all scores.
+    at_least : float
+        Scores below this are of no interest.
     """
 
-    def __init__(self, filters: CellFilters, basis: Callable[[int], Basis], local: LocalScores) -> None:
+    def __init__(
+        self,
+        filters: CellFilters,
+        basis: Callable[[int], Basis],
+        local: LocalScores,
+        *,
+        std: float,
+        at_least: float,
+    ) -> None:
         self._filters = filters
         self._basis = basis
         self._local = local
+        self._std = std
+        self._at_least = at_least
         held = max(TOGETHER, HELD_BYTES // (4 * int(filters.inside.sum())))
         self._filter = lru_cache(held)(filters.of_rotation)
+
+    def cells(self, candidates: Sequence[Candidate], whole: Tile, pixels: TargetTile) -> list[list[int]]:
+        """Return, for each candidate, the cells in which a rotation may have the best exact score there.
+
+        Every basis is looked at once for all of them.
+        """
+        windows = np.stack([self._window(candidate.voxel, whole, pixels) for candidate in candidates], axis=1)
+        weights = np.array([self._weight(candidate, whole, pixels) for candidate in candidates])
+        scores = np.array([candidate.score for candidate in candidates])
+        found: list[list[int]] = [[] for _ in candidates]
+        with one_thread():
+            for cell in range(len(self._filters.cells)):
+                basis = self._basis(cell)
+                numerators = basis.coefficients @ (basis.vectors @ windows)
+                highest = self._highest(numerators * weights, scores, basis.residuals).max(axis=0)
+                enough = np.maximum(
+                    lowest_synthesis(scores, float(basis.residuals.max()), self._std), self._at_least
+                )
+                for which in np.flatnonzero(highest >= enough):
+                    found[which].append(cell)
+        return found
 
     def exact(
         self,
         candidate: Candidate,
+        cells: Sequence[int],
         whole: Tile,
         pixels: TargetTile,
         *,
-        std: float,
-        at_least: float,
         everywhere: bool = False,
     ) -> ExactScores | None:
-        """Return the exact scores at a candidate and next to it, or None if they stay below a bound.
+        """Return the exact scores at a candidate and next to it, or None if none is of interest.
 
         Parameters
         ----------
         candidate : Candidate
             What was found.
+        cells : sequence of int
+            The cells whose rotations may be the best.
         whole : Tile
             A tile that contains the candidate.
         pixels : TargetTile
             Its pixels.
-        std : float
-            Standard deviation of all scores.
-        at_least : float
-            When the most promising rotations score less everywhere, the others are not looked at.
         everywhere : bool
             Whether the best scores next to the candidate are wanted even where they are lower than its own.
         """
+        if not cells:
+            return None
         around = self._local.around(candidate.voxel, whole, pixels)
-        tile, weights = around.tile, around.weights(self._filters.rotations[candidate.rotation_id])
-        windows = self._windows(tile, whole, pixels)
-        middle = np.ravel_multi_index(np.subtract(candidate.voxel, tile.start), tile.shape)
-        ids, bounds = self._bounds(candidate, windows, weights.ravel(), std)
+        tile, weights = around.tile, around.weights(self._filters.rotations[candidate.rotation_id]).ravel()
+        windows = np.stack([self._window(voxel, whole, pixels) for voxel in tile.voxels()], axis=1)
+        middle = int(np.ravel_multi_index(np.subtract(candidate.voxel, tile.start), tile.shape))
         best = np.full(weights.size, -np.inf)
         held = np.full(weights.size, -1, np.int32)
-        for first in range(0, len(ids), TOGETHER):
-            best_to_beat = best if everywhere else np.maximum(best, best[middle])
-            if not (bounds[first:] >= best_to_beat).any():
-                break
-            some = np.sort(ids[first : first + TOGETHER])
-            filters = np.stack([self._filter(int(i)) for i in some])
-            for rotation_id, scores in zip(some, (filters @ windows.T) * weights.ravel(), strict=True):
-                better = (scores > best) | ((scores == best) & (rotation_id < held))
-                best[better], held[better] = scores[better], rotation_id
-            if first == 0 and best.max() < at_least:
-                return None
+        with one_thread():
+            ids, bounds = self._bounds(cells, windows, weights)
+            for first in range(0, len(ids), TOGETHER):
+                to_beat = np.maximum(best if everywhere else np.maximum(best, best[middle]), self._at_least)
+                if not (bounds[first:] >= to_beat).any():
+                    break
+                some = np.sort(ids[first : first + TOGETHER])
+                filters = np.stack([self._filter(int(i)) for i in some])
+                for rotation_id, scores in zip(some, (filters @ windows) * weights, strict=True):
+                    better = (scores > best) | ((scores == best) & (rotation_id < held))
+                    best[better], held[better] = scores[better], rotation_id
+        if best.max() < self._at_least:
+            return None
         best[held < 0] = np.nan
         return ExactScores(tile, best.reshape(tile.shape), held.reshape(tile.shape))
 
     def _bounds(
-        self, candidate: Candidate, windows: Array, weights: Array, std: float
+        self, cells: Sequence[int], windows: Array, weights: Array
     ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-        """Return nearby rotation ids, and the highest scores they may have by position, the most promising first."""
-        cells = self._filters.cells
-        nearby = cells.neighbours(int(cells.cell_of[candidate.rotation_id]), NEIGHBOURS * cells.angle)
-        bases = [self._basis(int(cell)) for cell in nearby]
-        ids = np.concatenate([cells.ids(int(cell)) for cell in nearby])
-        residuals = np.concatenate([basis.residuals for basis in bases]).astype(np.float64)
-        scores = np.concatenate([basis.coefficients @ (basis.vectors @ windows.T) for basis in bases])
+        """Return rotation ids, and the highest scores they may have by position, the most promising first."""
+        ids, scores, residuals = [], [], []
+        for cell in cells:
+            basis = self._basis(cell)
+            ids.append(self._filters.cells.ids(cell))
+            scores.append(basis.coefficients @ (basis.vectors @ windows))
+            residuals.append(basis.residuals)
         # A position without scores, whose weight is NaN, has no bound that anything reaches.
-        scores = np.where(np.isnan(weights), -np.inf, scores.astype(np.float64) * weights)
-        signal = np.outer(residuals**2, np.maximum(scores.max(axis=0), 0.0))
-        bounds = scores + np.hypot(signal, NOISE_STDS * std * residuals[:, np.newaxis])
+        all_scores = np.where(np.isnan(weights), -np.inf, np.concatenate(scores).astype(np.float64) * weights)
+        bounds = self._highest(all_scores, all_scores.max(axis=0), np.concatenate(residuals))
         order = np.argsort(-bounds.max(axis=1), kind="stable")
-        return ids[order], bounds[order]
+        return np.concatenate(ids)[order], bounds[order]
 
-    def _windows(self, tile: Tile, whole: Tile, pixels: TargetTile) -> NDArray[np.float32]:
-        """Return what lies under the mask at every position of a tile, shape (positions, v)."""
+    def _highest(self, scores: Array, of_signal: Array, residuals: Array) -> NDArray[np.float64]:
+        """Return how high the exact scores of synthesised ones may be; of a signal with the highest such score."""
+        rho = residuals.astype(np.float64)[:, np.newaxis]
+        signal = rho**2 * np.maximum(of_signal, 0.0)
+        highest: NDArray[np.float64] = scores + np.hypot(signal, NOISE_STDS * self._std * rho)
+        return highest
+
+    def _weight(self, candidate: Candidate, whole: Tile, pixels: TargetTile) -> float:
+        """Return the factor between numerators and scores at a candidate."""
+        around = self._local.around(candidate.voxel, whole, pixels)
+        place = tuple(v - a for v, a in zip(candidate.voxel, around.tile.start, strict=True))
+        return float(around.weights(self._filters.rotations[candidate.rotation_id])[place])
+
+    def _window(self, voxel: tuple[int, ...], whole: Tile, pixels: TargetTile) -> NDArray[np.float32]:
+        """Return what lies under the mask at a voxel."""
         inside = self._filters.inside
-        windows = np.empty((int(np.prod(tile.shape)), int(inside.sum())), np.float32)
-        for row, place in zip(windows, np.ndindex(tile.shape), strict=True):
-            start = [p + a - b for p, a, b in zip(place, tile.start, whole.start, strict=True)]
-            row[:] = pixels.cut(start, inside.shape).values[inside]
-        return windows
+        start = [v - a for v, a in zip(voxel, whole.start, strict=True)]
+        return pixels.cut(start, inside.shape).values[inside].astype(np.float32)

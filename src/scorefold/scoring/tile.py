@@ -1,6 +1,7 @@
 """Tiles: which positions of a target are scored together, and the pixels that are read for them."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,6 +106,12 @@ class Tile:
             stop = min(max(whole - high - origin, first), length)
             ranges.append((first, stop))
         return tuple(ranges)
+
+    def voxels(self) -> Iterator[Shape]:
+        """Yield the positions of the tile in C order, in the coordinates of the target."""
+        return itertools.product(
+            *(range(start, start + length) for start, length in zip(self.start, self.shape, strict=True))
+        )
 
     @property
     def everywhere(self) -> Window:

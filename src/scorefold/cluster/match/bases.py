@@ -2,13 +2,14 @@
 
 import math
 import time
-from functools import lru_cache
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scorefold.errors import DamagedPartialError
+from scorefold.planning.memory import HELD_BASES
 from scorefold.planning.node import Node
 from scorefold.planning.plan import Plan
 from scorefold.rotations import RotationCells
@@ -17,9 +18,6 @@ from scorefold.store import RunStore
 
 if TYPE_CHECKING:
     from scorefold.cluster.match.run import MatchRun
-
-HELD_PARTIALS = 4
-"""Partials of bases that a worker keeps in memory: those of neighbouring cells, mostly."""
 
 
 def compress_cells(run: "MatchRun", node: Node) -> str:
@@ -62,7 +60,7 @@ class StoredBases:
         self._store = store
         self._plan = plan
         self._cells = cells
-        self._partial = lru_cache(HELD_PARTIALS)(self._read)
+        self._held: OrderedDict[str, list[Basis]] = OrderedDict()
 
     def of_cell(self, cell: int) -> Basis:
         """Return the basis of a cell.
@@ -73,7 +71,11 @@ class StoredBases:
             If it is not there, or differs from its record.
         """
         node = self._plan.compress_node(cell)
-        return self._partial(node.key, *node.rotations)[cell - node.rotations[0]]
+        bases = self._held.pop(node.key, None) or self._read(node.key, *node.rotations)
+        self._held[node.key] = bases
+        while len(self._held) > 1 and sum(map(_bytes, self._held.values())) > HELD_BASES:
+            self._held.popitem(last=False)
+        return bases[cell - node.rotations[0]]
 
     def residuals(self) -> tuple[float, float]:
         """Return the root mean square of the residuals of all rotations, and the largest, from the records."""
@@ -102,3 +104,7 @@ class StoredBases:
                 vectors, coefficients, residuals, sizes, ranks, strict=True
             )
         ]
+
+
+def _bytes(bases: list[Basis]) -> int:
+    return sum(basis.vectors.nbytes + basis.coefficients.nbytes for basis in bases)

@@ -17,6 +17,7 @@ from scorefold.cluster.match.search_tasks import moments_from_json
 from scorefold.errors import DamagedPartialError
 from scorefold.planning.job import PickOptions, Target
 from scorefold.planning.node import Node
+from scorefold.scoring.rescoring import lowest_synthesis
 from scorefold.scoring.threshold import false_positive_threshold
 from scorefold.store import ResultMaps
 
@@ -26,8 +27,11 @@ MOST_PICKS = 100_000
 BLOCK_VOXELS = 2**21
 HISTOGRAM_BINS = 200
 
-MARGIN_STDS = 3.0
-"""Standard deviations of the error that noise makes in a synthesised score, by which it may be too low."""
+REACH = 2
+"""Voxels around a candidate that are scored exactly: the maximum may lie beside the synthesised one."""
+
+CLIMBS = 4
+"""How often the maximum may lie beside the voxel that was looked at."""
 
 
 class Map(Protocol):
@@ -137,25 +141,18 @@ def _approximate_peaks(
     run: MatchRun, target: Target, scores: Map, rotations: Map, threshold: float, std: float
 ) -> Peaks:
     """Return the maxima of synthesised scores whose exact scores may be those of picks."""
-    tolerance = run.job.search.tolerance or 0.0
-    slack, kept = MARGIN_STDS * tolerance * std, 1 - tolerance**2  # on noise; of a signal
-
-    def lowest(score: NDArray[np.float64] | float) -> Any:
-        """Return how low the synthesised score of an exact one may be."""
-        return np.minimum(score, np.multiply(score, kept)) - slack
-
-    options = replace(run.job.picks, min_distance=1.0, top=None, boundary=max(run.job.picks.boundary - 1, 0))
-    found = call_peaks(run, target, scores, rotations, float(lowest(threshold)), options)
+    residual, options = run.residuals[0], run.job.picks
+    lowest = float(lowest_synthesis(threshold, residual, std))
+    moved = REACH * CLIMBS  # an exact maximum may lie so far away
+    everything = replace(options, min_distance=1.0, top=None, boundary=max(options.boundary - moved, 0))
+    found = call_peaks(run, target, scores, rotations, lowest, everything)
     values = found.scores.astype(np.float64)
-    keep = np.ones(len(values), bool)
-    if len(values):
-        # What a much higher neighbour will suppress need not be scored again.
-        for first, second in KDTree(found.positions).query_pairs(run.job.picks.min_distance):
-            low, high = (first, second) if values[first] < values[second] else (second, first)
-            keep[low] &= bool(lowest(values[high] - slack) <= values[low])
-    if run.job.picks.top is not None and keep.sum() > run.job.picks.top:
-        apart = call_peaks(run, target, scores, rotations, float(lowest(threshold)), run.job.picks)
-        keep &= values >= lowest(float(apart.scores.min()) - slack)
+    keep = ~_suppressed(found.positions, values, target.shape, options, threshold, residual, std)
+    if options.top is not None and keep.sum() > options.top:
+        apart = call_peaks(run, target, scores, rotations, lowest, options)
+        if len(apart) == options.top:
+            sure = 2 * lowest_synthesis(float(apart.scores.min()), residual, std) - float(apart.scores.min())
+            keep &= values >= sure
     return replace(
         found,
         positions=found.positions[keep],
@@ -163,6 +160,36 @@ def _approximate_peaks(
         scores=found.scores[keep],
         support=found.support[keep],
     )
+
+
+def _suppressed(
+    positions: NDArray[np.int64],
+    values: NDArray[np.float64],
+    shape: tuple[int, ...],
+    options: PickOptions,
+    threshold: float,
+    residual: float,
+    std: float,
+) -> NDArray[np.bool_]:
+    """Tell which candidates lie too close to one that is sure to be a pick, whatever the exact scores are.
+
+    Sure is what is far enough above the threshold and every other candidate nearby, and inside of the boundary.
+    """
+    suppressed = np.zeros(len(values), bool)
+    moved = 2 * REACH * CLIMBS
+    if options.min_distance <= moved or len(values) < 2:
+        return suppressed
+    slack = values - lowest_synthesis(values, residual, std)
+    pairs = KDTree(positions).query_pairs(options.min_distance + moved, output_type="ndarray")
+    rival = np.full(len(values), threshold)
+    for first, second in (pairs.T, pairs.T[::-1]):
+        np.maximum.at(rival, first, (values + 2 * slack)[second])
+    inside = np.minimum(positions, np.subtract(shape, 1) - positions).min(axis=1) >= options.boundary + moved
+    sure = inside & (values - slack > rival)
+    close = np.linalg.norm(np.subtract(*positions[pairs.T]), axis=1) <= options.min_distance - moved
+    for first, second in (pairs[close].T, pairs[close].T[::-1]):
+        suppressed[second[sure[first]]] = True
+    return suppressed
 
 
 def call_peaks(

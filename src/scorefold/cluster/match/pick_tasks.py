@@ -1,5 +1,6 @@
 """The task that makes the picks of one target of its candidates, which were scored exactly and refined."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,11 @@ def call_picks(run: MatchRun, node: Node) -> str:
     """Commit the picks of one target: positions, scores, rotation ids and rotation matrices, best first."""
     target = run.job.targets[node.target]
     arrays, record = run.store.read_partial(run.plan.candidate_node(node.target, run.job.picks.digest).key)
+    if "failure" in record.summary:
+        run.store.commit(node.key, summary={"failure": record.summary["failure"]})
+        return node.key
     refined, failure = read_refined(run, node.target)
-    failure = record.summary.get("failure", failure)
-    if failure is not None:
+    if failure is not None and run.compressed:  # without exact scores there are no picks
         run.store.commit(node.key, summary={"failure": failure})
         return node.key
     maps = ResultMaps(run.store, target.name)
@@ -30,6 +33,7 @@ def call_picks(run: MatchRun, node: Node) -> str:
     if run.compressed:
         scores, rotations = _exact_maps(run, target, refined)
         peaks = call_peaks(run, target, scores, rotations, record.summary["threshold"], run.job.picks)
+        peaks = _climbed(peaks, refined)
     else:
         peaks = Peaks(
             arrays["positions"],
@@ -51,7 +55,7 @@ def call_picks(run: MatchRun, node: Node) -> str:
             "histogram_counts": arrays["histogram_counts"],
             "histogram_edges": arrays["histogram_edges"],
         },
-        summary=record.summary,
+        summary={**record.summary, **({"not_refined": failure} if failure else {})},
     )
     return node.key
 
@@ -95,6 +99,19 @@ def _exact_maps(run: MatchRun, target: Target, refined: RefinedCandidates) -> tu
     return (
         SparseMap(target.shape, voxels, scores, run.job.search.score_threshold),
         SparseMap(target.shape, voxels, refined.rotations[recorded], -1),
+    )
+
+
+def _climbed(peaks: Peaks, refined: RefinedCandidates) -> Peaks:
+    """Return the peaks that are maxima indeed: what lies at the edge of what was scored may only seem to be one."""
+    maxima = set(map(tuple, refined.voxels[refined.maxima].tolist()))
+    keep = np.array([tuple(voxel) in maxima for voxel in peaks.positions.tolist()], bool)
+    return replace(
+        peaks,
+        positions=peaks.positions[keep],
+        rotations=peaks.rotations[keep],
+        scores=peaks.scores[keep],
+        support=peaks.support[keep],
     )
 
 

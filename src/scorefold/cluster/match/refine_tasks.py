@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scorefold.cluster.match.candidate_tasks import MARGIN_STDS
+from scorefold.cluster.match.candidate_tasks import CLIMBS, REACH
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.run import one_line
 from scorefold.errors import InputError
 from scorefold.planning.node import Node
-from scorefold.rotations import rotation_spacing
 from scorefold.scoring.local import LocalScores
 from scorefold.scoring.rescoring import Candidate, Rescorer
 from scorefold.scoring.score import TargetTile
@@ -21,11 +20,8 @@ from scorefold.scoring.tile import Tile
 Array = NDArray[Any]
 Voxel = tuple[int, ...]
 
-REACH = 2
-"""Voxels around a candidate that are scored exactly: the maximum may lie beside the synthesised one."""
-
-CLIMBS = 4
-"""How often the maximum may lie beside the voxel that was looked at."""
+WINDOW_BYTES = 2**26
+"""Memory for the pixels around candidates that are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +36,8 @@ class RefinedCandidates:
         Their best exact scores.
     rotations : ndarray of int32, shape (m,)
         And the rotation ids that gave them.
+    maxima : ndarray of bool, shape (m,)
+        Which of these are higher than all next to them.
     pose_voxels : ndarray of int64, shape (p, d)
         Voxels whose rotation was refined.
     pose_offsets : ndarray of float64, shape (p, d)
@@ -51,6 +49,7 @@ class RefinedCandidates:
     voxels: NDArray[np.int64]
     scores: NDArray[np.float64]
     rotations: NDArray[np.int32]
+    maxima: NDArray[np.bool_]
     pose_voxels: NDArray[np.int64]
     pose_offsets: NDArray[np.float64]
     pose_rotations: NDArray[np.float64]
@@ -70,31 +69,44 @@ def read_refined(run: MatchRun, index: int) -> tuple[RefinedCandidates, str | No
                 for field in fields(RefinedCandidates)
             }
         )
-    return RefinedCandidates(
-        **{name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    ), failure
+    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    # Tiles that meet may have looked at one voxel both: the higher score is the one of more rotations.
+    scored = _first_of_each(found["voxels"], -found["scores"], found["rotations"], ~found["maxima"])
+    posed = _first_of_each(found["pose_voxels"])
+    for name, array in found.items():
+        found[name] = array[posed if name.startswith("pose_") else scored]
+    return RefinedCandidates(**found), failure
+
+
+def _first_of_each(voxels: NDArray[np.int64], *keys: Array) -> NDArray[np.intp]:
+    """Return the row of every voxel that comes first by some keys, in the order of voxels."""
+    order = np.lexsort((*keys[::-1], *voxels.T[::-1]))
+    ordered = voxels[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    return order[new]
 
 
 def refine(run: MatchRun, node: Node) -> str:
     """Look at the candidates in the tiles of a batch again, and commit what was found.
 
-    With the compressed engine every candidate is scored exactly at the rotations that may be the best, by way of its
+    With the compressed engine every candidate is scored exactly at all rotations that may be the best, by way of its
     neighbours up to the next maximum. With either engine the rotations of what may be picks are refined between those
     of the set, if the run wants that.
     """
-    dimensions = len(run.job.template_shape)
-    found = _Found(dimensions)
+    found = _Found(len(run.job.template_shape))
     failures: dict[str, str] = {}
-    for index, tile in run.plan.batch_tiles(node.batch):
-        candidates = _candidates_in(run, index, tile)
-        if not len(candidates.voxels) or str(index) in failures:
-            continue
-        try:
-            refiner = _Refiner(run, index, tile, candidates)
-        except (InputError, OSError) as error:  # it was readable when it was searched
-            failures[str(index)] = f"searched, but not read again: {one_line(error)}"
-            continue
-        refiner.run(found)
+    if run.compressed or run.refining_step:
+        for index, tile in run.plan.batch_tiles(node.batch):
+            candidates = _candidates_in(run, index, tile)
+            if candidates is None or str(index) in failures:
+                continue
+            try:
+                refiner = _Refiner(run, index, tile, candidates)
+            except (InputError, OSError) as error:  # it was readable when it was searched
+                failures[str(index)] = f"searched, but not read again: {one_line(error)}"
+                continue
+            refiner.run(found)
     run.store.commit(node.key, arrays=found.arrays(), summary={"failures": failures})
     return node.key
 
@@ -110,13 +122,14 @@ class _Candidates:
     std: float
 
 
-def _candidates_in(run: MatchRun, index: int, tile: Tile) -> _Candidates:
+def _candidates_in(run: MatchRun, index: int, tile: Tile) -> _Candidates | None:
     arrays, record = run.store.read_partial(run.plan.candidate_node(index, run.job.picks.digest).key)
-    if "failure" in record.summary or not (run.compressed or _refines(run)):
-        nothing = np.empty((0, len(tile.shape)), np.int64)
-        return _Candidates(nothing, np.empty(0), np.empty(0, np.int32), 0.0, 0.0)
+    if "failure" in record.summary:
+        return None
     stop = np.add(tile.start, tile.shape)
     inside = ((arrays["positions"] >= tile.start) & (arrays["positions"] < stop)).all(axis=1)
+    if not inside.any():
+        return None
     return _Candidates(
         arrays["positions"][inside],
         arrays["scores"][inside],
@@ -126,17 +139,13 @@ def _candidates_in(run: MatchRun, index: int, tile: Tile) -> _Candidates:
     )
 
 
-def _refines(run: MatchRun) -> bool:
-    """Tell whether rotations are refined: a single rotation was asked for as it is."""
-    return run.job.picks.refine and len(run.rotations) > 1
-
-
 class _Found:
     """Collects what is found in the tiles of a batch."""
 
     def __init__(self, dimensions: int) -> None:
         self._dimensions = dimensions
         self._scored: dict[tuple[int, Voxel], tuple[float, int]] = {}
+        self._maxima: set[tuple[int, Voxel]] = set()
         self._poses: dict[tuple[int, Voxel], tuple[Array, Array]] = {}
 
     def add_score(self, target: int, voxel: Voxel, score: float, rotation_id: int) -> None:
@@ -144,6 +153,12 @@ class _Found:
         held = self._scored.get((target, voxel))
         if held is None or (score, -rotation_id) > (held[0], -held[1]):
             self._scored[target, voxel] = (score, rotation_id)
+
+    def add_maximum(self, target: int, voxel: Voxel) -> bool:
+        """Note a voxel that is higher than all next to it; return whether that is new."""
+        new = (target, voxel) not in self._maxima
+        self._maxima.add((target, voxel))
+        return new
 
     def add_pose(self, target: int, voxel: Voxel, offset: Array, rotation: Array) -> None:
         """Note a refined pose."""
@@ -158,6 +173,7 @@ class _Found:
             "voxels": np.array([key[1] for key, _ in scored], np.int64).reshape(-1, d),
             "scores": np.array([value[0] for _, value in scored], np.float64),
             "rotations": np.array([value[1] for _, value in scored], np.int32),
+            "maxima": np.array([key in self._maxima for key, _ in scored], bool),
             "pose_targets": np.array([key[0] for key, _ in poses], np.int64),
             "pose_voxels": np.array([key[1] for key, _ in poses], np.int64).reshape(-1, d),
             "pose_offsets": np.array([value[0] for _, value in poses], np.float64).reshape(-1, d),
@@ -171,47 +187,65 @@ class _Refiner:
     def __init__(self, run: MatchRun, index: int, tile: Tile, candidates: _Candidates) -> None:
         self._run = run
         self._index = index
-        self._candidates = candidates
+        self._threshold, self._std = candidates.threshold, candidates.std
+        self._candidates = [
+            Candidate(tuple(voxel), rotation, score)
+            for voxel, rotation, score in zip(
+                candidates.voxels.tolist(),
+                candidates.rotations.tolist(),
+                candidates.scores.tolist(),
+                strict=True,
+            )
+        ]
         self._whole = _grown(tile, REACH * CLIMBS + 1)
         self._pixels: TargetTile = run.pixels(run.job.targets[index], self._whole)
         search = run.job.search
         self._local = partial(
             LocalScores, run.template, run.score, dtype=search.dtype, pad_edges=search.pad_edges
         )
-        self._step = rotation_spacing(run.rotations) / 2
 
     def run(self, found: _Found) -> None:
         """Score and refine every candidate."""
-        run = self._run
-        rescorer = (
-            Rescorer(run.filters, run.bases.of_cell, self._local(reach=REACH)) if run.compressed else None
-        )
+        peaks = self._rescored(found) if self._run.compressed else self._candidates
+        if not self._run.refining_step:
+            return
         next_to = self._local(reach=1)
-        candidates = self._candidates
-        for voxel, score, rotation in zip(
-            candidates.voxels.tolist(), candidates.scores.tolist(), candidates.rotations.tolist(), strict=True
-        ):
-            peak: Candidate | None = Candidate(tuple(voxel), rotation, score)
-            if rescorer is not None:
-                peak = self._rescored(Candidate(tuple(voxel), rotation, score), rescorer, found)
-            if peak is not None and _refines(run):
-                around = next_to.around(peak.voxel, self._whole, self._pixels)
-                pose = around.refined(run.rotations[peak.rotation_id], self._step)
-                found.add_pose(self._index, peak.voxel, pose.offset, pose.rotation)
+        for peak in peaks:
+            around = next_to.around(peak.voxel, self._whole, self._pixels)
+            pose = around.refined(self._run.rotations[peak.rotation_id], self._run.refining_step)
+            found.add_pose(self._index, peak.voxel, pose.offset, pose.rotation)
 
-    def _rescored(self, candidate: Candidate, rescorer: Rescorer, found: _Found) -> Candidate | None:
-        """Score a candidate exactly and climb to the maximum; return that if it may be a pick."""
-        std = self._candidates.std
-        slack = MARGIN_STDS * (self._run.job.search.tolerance or 0.0) * std
-        at_least = self._candidates.threshold - slack
+    def _rescored(self, found: _Found) -> list[Candidate]:
+        """Score the candidates exactly and climb to the maxima; return those that may be picks."""
+        run = self._run
+        rescorer = Rescorer(
+            run.filters,
+            run.bases.of_cell,
+            self._local(reach=REACH),
+            std=self._std,
+            at_least=self._threshold,
+        )
+        together = max(1, WINDOW_BYTES // (4 * int(run.filters.inside.sum())))
+        peaks = []
+        for first in range(0, len(self._candidates), together):
+            some = self._candidates[first : first + together]
+            for candidate, cells in zip(some, rescorer.cells(some, self._whole, self._pixels), strict=True):
+                peak = self._climbed(candidate, cells, rescorer, found)
+                if peak is not None and found.add_maximum(self._index, peak.voxel):
+                    peaks.append(peak)
+        return peaks
+
+    def _climbed(
+        self, candidate: Candidate, cells: list[int], rescorer: Rescorer, found: _Found
+    ) -> Candidate | None:
+        """Score a candidate and what is next to it, and go to the highest, until that is in the middle."""
         for _ in range(CLIMBS):
             exact = rescorer.exact(
                 candidate,
+                cells,
                 self._whole,
                 self._pixels,
-                std=std,
-                at_least=at_least,
-                everywhere=not _refines(self._run),  # positions follow from the scores next to them then
+                everywhere=not self._run.refining_step,  # positions follow from the scores next to them then
             )
             if exact is None:
                 return None

@@ -27,7 +27,7 @@ from scorefold.planning.job import MatchJob, Target, canonical_digest, file_stam
 from scorefold.planning.node import Node
 from scorefold.planning.plan import Plan
 from scorefold.planning.planner import search_template
-from scorefold.rotations import rotation_cells
+from scorefold.rotations import rotation_cells, rotation_spacing
 from scorefold.scoring.compressed import CellFilters, CompressedEngine
 from scorefold.scoring.engine import Engine, ExactEngine
 from scorefold.scoring.fft import FourierProvider, provider
@@ -144,6 +144,18 @@ class MatchRun(Run):
         return CellFilters(self.template, self.rotations, self.score, cells)
 
     @cached_property
+    def refining_step(self) -> float:
+        """Degrees by which rotations are turned at first to refine them; 0 where they stay as they are."""
+        # A single rotation was asked for as it is.
+        refines = self.job.picks.refine and len(self.rotations) > 1
+        return rotation_spacing(self.rotations) / 2 if refines else 0.0
+
+    @cached_property
+    def residuals(self) -> tuple[float, float]:
+        """Root mean square of the residuals of all bases, and the largest one."""
+        return self.bases.residuals()
+
+    @cached_property
     def bases(self) -> StoredBases:
         """The committed bases of the cells, for the compressed engine."""
         return StoredBases(self.store, self.plan, self.filters.cells)
@@ -258,14 +270,17 @@ class MatchRun(Run):
     def _missing_bases(self, committed: set[str]) -> Iterator[Node]:
         """Yield the bases that are not committed, unless nothing needs them any more."""
         missing = [node for node in self.plan.compress_nodes() if node.key not in committed]
-        if missing and not self._refined(committed):
+        if missing and not self._bases_are_used(committed):
             yield from missing
 
-    def _refined(self, committed: set[str]) -> bool:
-        """Tell whether all that needs bases is done."""
+    def _bases_are_used(self, committed: set[str]) -> bool:
+        """Tell whether all that bases are read for is done: maps and exact scores of candidates."""
         options = self.job.picks.digest
-        keys = (self.plan.refine_node(batch, options).key for batch in range(self.plan.batch_count))
-        return all(key in committed for key in keys)
+        return all(
+            self.plan.write_node(batch).key in committed
+            and self.plan.refine_node(batch, options).key in committed
+            for batch in range(self.plan.batch_count)
+        )
 
     def needed(self) -> set[str]:
         """Return the keys that are still needed; see `Run.needed`.
@@ -276,7 +291,9 @@ class MatchRun(Run):
         committed = self.store.committed()
         started = committed | self.store.checkpoints()
         done = (
-            ("score_leaf-", "merge_", "compress-") if self._refined(committed) else ("score_leaf-", "merge_")
+            ("score_leaf-", "merge_", "compress-")
+            if self._bases_are_used(committed)
+            else ("score_leaf-", "merge_")
         )
         needed = {key for key in committed if not key.startswith(done)}
         for batch in range(self.plan.batch_count):
@@ -303,7 +320,7 @@ class MatchRun(Run):
     def retry_failed(self) -> "MatchRun":
         """Put the batches up again whose targets could not be read, in case they can be read by now."""
         check_free(self.store)
-        failed = keys_with_failures(self.store, ("score_leaf-", "merge_", "write_result-"))
+        failed = keys_with_failures(self.store, ("score_leaf-", "merge_", "write_result-", "refine-"))
         if failed:
             self.store.forget(failed)
             self.forget_outputs()

@@ -1,6 +1,7 @@
 """The tasks of the search: score a leaf, merge partials, write result maps. They take and return keys, never arrays."""
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -124,14 +125,14 @@ def merge_states(run: MatchRun, node: Node) -> str:
         raise ValueError(f"{node.key}: a merge without inputs")
     summary = {"failures": failures, "seconds": round(time.monotonic() - started, 3)}
     run.store.commit(node.key, arrays=_pack(merged, analyzers), coverage=coverage, summary=summary)
-    _let_go(run, node)
+    _let_go(run, node.inputs)
     return node.key
 
 
-def _let_go(run: MatchRun, node: Node) -> None:
+def _let_go(run: MatchRun, keys: Sequence[str]) -> None:
     """Remove the partials that what was just committed contains, so that a run never holds all of them at once."""
     if not run.store.attributes.get("keep_states"):
-        run.store.forget(node.inputs)
+        run.store.forget(keys)
 
 
 def write_result(run: MatchRun, node: Node) -> str:
@@ -164,7 +165,7 @@ def write_result(run: MatchRun, node: Node) -> str:
             }
         )
     run.store.commit(node.key, summary={"tiles": written, "failures": failures})
-    _let_go(run, node)
+    _let_go(run, [root])
     return node.key
 
 
@@ -229,7 +230,7 @@ def _how_made(run: MatchRun) -> dict[str, Any]:
     """Return what result maps say of scores that are not exact."""
     if not run.compressed:
         return {}
-    typical, largest = run.bases.residuals()
+    typical, largest = run.residuals
     return {
         "scorefold": {
             "engine": "compressed",
