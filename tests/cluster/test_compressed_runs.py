@@ -10,6 +10,7 @@ import pytest
 import zarr
 from pandas.testing import assert_frame_equal
 from scipy.fft import next_fast_len
+from scipy.ndimage import gaussian_filter
 
 from scorefold import match
 from scorefold.cluster import change_picks, create_run, drive, open_match, run_progress
@@ -21,7 +22,9 @@ from scorefold.errors import InputError
 from scorefold.planning.job import PickOptions
 from scorefold.planning.prepare import prepare_match
 from scorefold.planning.request import MatchRequest
+from scorefold.rotations import angle_to_matrix
 from scorefold.store import collect_garbage, verify
+from scorefold.testing.planting import plant
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -185,6 +188,22 @@ def test_damaged_bases_are_made_again(new_cells_run, serial, output_of):
 
     drive(run, SerialExecutor(), render=False, on_progress=damage)
     assert output_of(run.store.location) == serial
+
+
+def test_a_template_that_nearly_repeats_itself_has_the_rotation_of_the_exact_engine():
+    """Half a turn away lies a rotation that is almost as good, in another cell."""
+    rng = np.random.default_rng(2)
+    half = gaussian_filter(rng.normal(size=(21, 21)), 1.5)
+    template = half + np.rot90(half, 2) + 0.05 * gaussian_filter(rng.normal(size=(21, 21)), 1.5)
+    image = rng.normal(scale=0.06, size=(90, 200))
+    places = [[30.0, 30.0 + 35 * i] for i in range(5)] + [[65.0, 30.0 + 35 * i] for i in range(5)]
+    turns = angle_to_matrix(rng.uniform(0, 360, 10))
+    plant(image, template, np.ones(template.shape), places, turns, add=True)
+    options = {**OPTIONS, "threshold": 0.5, "refine": False, "render": False, "scheduler": "serial"}
+    compressed = match(image, template, cell_angle=30, **options)
+    exact = match(image, template, **(options | {"engine": "exact"}))
+    assert len(exact.picks) >= 8
+    assert_frame_equal(compressed.picks, exact.picks, rtol=1e-5, atol=1e-5)
 
 
 def test_picks_are_those_of_the_exact_engine(targets):
