@@ -37,7 +37,7 @@ def lowest_synthesis(scores: Any, residual: float, std: float) -> Any:
 
     Examples
     --------
-    >>> lowest_synthesis(0.5, residual=0.2, std=0.0)
+    >>> round(float(lowest_synthesis(0.5, residual=0.2, std=0.0)), 6)
     0.48
     """
     return scores - np.hypot(residual**2 * np.maximum(scores, 0.0), NOISE_STDS * residual * std)
