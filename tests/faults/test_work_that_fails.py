@@ -160,7 +160,7 @@ def test_what_needs_failed_work_is_not_blamed(new_run, broken_merge, client):
         on_progress=lambda p: outcomes.append(p.last) if p.last else None,
     )
     collateral = [outcome.node.stage for outcome in outcomes if outcome.collateral]
-    assert set(collateral) == {"write_result", "call_picks", "report"}
+    assert set(collateral) == {"write_result", "find_candidates", "refine", "call_picks", "report"}
     assert {o.node.stage for o in outcomes if o.error is not None and not o.collateral} == {"merge"}
     assert set(calls.values()) == {RETRIES + 2}
 

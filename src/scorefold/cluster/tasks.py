@@ -1,6 +1,7 @@
 """What runs on a worker: one function that does one piece of a run's work and returns its key."""
 
 import gc
+import multiprocessing
 import threading
 import time
 from collections.abc import Callable
@@ -66,16 +67,21 @@ class _Cycles:
     """Collects reference cycles now and then.
 
     Finished stores and futures leave cycles that keep whole states alive until Python collects them, which it does by
-    their number, not by their size.
+    their number, not by their size. What a worker process holds after its first task, modules above all, stays for
+    good and is not searched again; most of the time of a collection would go there.
     """
 
     def __init__(self) -> None:
         self._collected = time.monotonic()
+        self._frozen = multiprocessing.parent_process() is None  # somebody else's process is left as it is
 
     def collect(self) -> None:
         """Collect, unless tasks were too short since the last time to have left much."""
         if time.monotonic() - self._collected > COLLECT_SECONDS:
             gc.collect()
+            if not self._frozen:
+                gc.freeze()
+                self._frozen = True
             self._collected = time.monotonic()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from scorefold.errors import InputError
 from scorefold.inspection.features import FEATURE_LEVELS, FEATURES, cell_features, cell_grid
@@ -124,7 +124,7 @@ class GaussianModel:
         features = len(FEATURES)
         granted = (self.regularization * FEATURE_LEVELS) ** 2
         factors = np.linalg.cholesky(self.covariance + granted * np.eye(features))
-        limit = math.sqrt(float(chi2.ppf(LIMIT_QUANTILE, features)))
+        limit = math.sqrt(float(chdtri(features, 1 - LIMIT_QUANTILE)))
         inverse: NDArray[np.float64] = np.linalg.inv(factors) / limit
         return inverse
 
