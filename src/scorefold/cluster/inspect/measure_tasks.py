@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from scorefold.cluster.inspect.evaluate_tasks import true_mask
 from scorefold.cluster.inspect.inspect_run import InspectRun
-from scorefold.cluster.inspect.scored_leaf import SCORED, ScoredLeaf, block_maps, pose_of, read_leaf
+from scorefold.cluster.inspect.scored_leaf import block_maps, pose_of, read_leaf
 from scorefold.cluster.inspect.states import Results, read_whole
 from scorefold.errors import DamagedPartialError, InputError
 from scorefold.inspection.components import Defect, find_defects
@@ -146,10 +146,10 @@ def measure(run: InspectRun, node: Node) -> str:
     blocks: list[Block] = []
     for block in scored.blocks:
         block_masks = np.zeros((block["stop"] - block["first"], *group.shape), np.uint8)
-        if band is None and not run.job.export and not _may_have_defects(run, node, scored, block, threshold):
-            blocks.append(masks.write(block["first"], block_masks))
-            continue
         for row, scores in block_maps(run, node.batch, scored, block):
+            # The score of an image is the highest threshold that leaves a defect.
+            if band is None and not run.job.export and scored.scores[row] <= threshold:
+                continue
             mask = anomaly_mask(run, scores, threshold)
             found = find_defects(_signed(run, scores), mask)
             block_masks[images.start + row - group.first - block["first"]] = mask
@@ -178,15 +178,6 @@ def measure(run: InspectRun, node: Node) -> str:
         summary={"blocks": blocks, "files": files, "seconds": round(time.monotonic() - started, 3)},
     )
     return node.key
-
-
-def _may_have_defects(
-    run: InspectRun, node: Node, scored: ScoredLeaf, block: Block, threshold: float
-) -> bool:
-    """Tell whether an image of a block has a defect: its score is the highest threshold that leaves one."""
-    first = run.plan.group_of(node.batch).first + block["first"] - run.plan.images_of(node.batch).start
-    rows = slice(first, first + block["stop"] - block["first"])
-    return bool((scored.scores[rows][scored.status[rows] == SCORED] > threshold).any())
 
 
 _VERDICT_OF_STATUS = np.array([0, 2, 3], np.uint8)
