@@ -3,7 +3,10 @@
 # mypy: allow-untyped-calls
 
 import contextlib
+import multiprocessing
+import signal
 import socket
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -34,13 +37,19 @@ CONFIGURATION: dict[str, Any] = {
 
 
 class OneThreadEach(WorkerPlugin):
-    """Keeps the libraries that a task calls to one thread, since every core has a worker of its own."""
+    """Keeps the libraries that a task calls to one thread, since every core has a worker, and workers from Ctrl-C."""
 
     name = "scorefold-one-thread-each"
 
     def setup(self, worker: Any) -> None:  # noqa: ARG002
-        """Set the thread count that the environment does not reach."""
+        """Set the thread count that the environment does not reach, and leave Ctrl-C to the driver."""
         use_one_thread()
+        # A terminal sends Ctrl-C to workers, too; the driver, who stops them, says what has to be said.
+        if (
+            multiprocessing.parent_process() is not None
+            and threading.current_thread() is threading.main_thread()
+        ):
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def use_one_thread() -> None:
