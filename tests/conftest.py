@@ -67,21 +67,17 @@ def prepared(targets: list[np.ndarray]) -> "PreparedMatch":
 
 
 @pytest.fixture(scope="session")
-def run_at(prepared: "PreparedMatch") -> Callable[..., "MatchRun"]:
-    """Make runs of that search: ``run_at(location, rotation_block=5, batch_tiles=2, cell=None)``."""
+def cut() -> Callable[..., "PreparedMatch"]:
+    """Give a search another plan: ``cut(prepared, rotation_block=5, batch_tiles=2, cell=None)``."""
     from scipy.fft import next_fast_len
 
-    from scorefold.cluster import create_run
-
     def make(
-        location: Path,
+        prepared: "PreparedMatch",
         *,
         rotation_block: int = 2,
         batch_tiles: int = 2,
         cell: tuple[int, ...] | None = None,
-        keep_states: bool = True,
-        **changes: Any,
-    ) -> "MatchRun":
+    ) -> "PreparedMatch":
         groups = []
         for group in prepared.plan.groups:
             tiling = group.tiling
@@ -95,7 +91,27 @@ def run_at(prepared: "PreparedMatch") -> Callable[..., "MatchRun"]:
                 )
             )
         plan = dataclasses.replace(prepared.plan, groups=tuple(groups))
-        changed = dataclasses.replace(prepared, plan=plan, **changes)
+        return dataclasses.replace(prepared, plan=plan)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def run_at(prepared: "PreparedMatch", cut: Callable[..., "PreparedMatch"]) -> Callable[..., "MatchRun"]:
+    """Make runs of that search: ``run_at(location, rotation_block=5, batch_tiles=2, cell=None)``."""
+    from scorefold.cluster import create_run
+
+    def make(
+        location: Path,
+        *,
+        rotation_block: int = 2,
+        batch_tiles: int = 2,
+        cell: tuple[int, ...] | None = None,
+        keep_states: bool = True,
+        **changes: Any,
+    ) -> "MatchRun":
+        search = cut(prepared, rotation_block=rotation_block, batch_tiles=batch_tiles, cell=cell)
+        changed = dataclasses.replace(search, **changes)
         return create_run(str(location), changed, keep_states=keep_states)
 
     return make

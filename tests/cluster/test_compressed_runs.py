@@ -1,19 +1,16 @@
 """Runs of the compressed engine: the same bytes however they are cut, and the picks of the exact engine."""
 
-import contextlib
 import dataclasses
-import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
 from pandas.testing import assert_frame_equal
-from scipy.fft import next_fast_len
 from scipy.ndimage import gaussian_filter
 
 from scorefold import match
-from scorefold.cluster import change_picks, create_run, drive, open_match, run_progress
+from scorefold.cluster import change_picks, create_run, drive, open_match
 from scorefold.cluster.executor import SerialExecutor
 from scorefold.cluster.graph import DaskExecutor
 from scorefold.cluster.local import local_cluster
@@ -38,25 +35,11 @@ def cells(targets):
     return prepare_match(MatchRequest(targets=images, template=template, cell_angle=30, **OPTIONS))
 
 
-def cut(cells, *, block=5, batch_tiles=2, cell=None):
-    """Return the search with another plan."""
-    groups = []
-    for group in cells.plan.groups:
-        tiling = group.tiling
-        if cell is not None:
-            lengths = zip(cell, cells.plan.box, strict=True)
-            fast = tuple(next_fast_len(c + b - 1, real=True) for c, b in lengths)
-            tiling = dataclasses.replace(tiling, cell=cell, fft_shape=fast)
-        groups.append(
-            dataclasses.replace(group, tiling=tiling, batch_tiles=batch_tiles, rotation_block=block)
-        )
-    return dataclasses.replace(cells, plan=dataclasses.replace(cells.plan, groups=tuple(groups)))
-
-
 @pytest.fixture
-def new_cells_run(cells, tmp_path):
-    def make(name="run", *, keep_states=True, **how):
-        return create_run(str(tmp_path / name), cut(cells, **how), keep_states=keep_states)
+def new_cells_run(cells, cut, tmp_path):
+    def make(name="run", *, keep_states=True, block=5, batch_tiles=2, cell=None):
+        search = cut(cells, rotation_block=block, batch_tiles=batch_tiles, cell=cell)
+        return create_run(str(tmp_path / name), search, keep_states=keep_states)
 
     return make
 
@@ -94,25 +77,9 @@ def test_tiles_that_meet_at_candidates_may_be_batched_anyhow(new_cells_run, outp
     assert outputs[1] == outputs[0]
 
 
-class BackwardsExecutor(SerialExecutor):
-    """Runs what can be run in a random order."""
-
-    def run(self, run, wave):
-        waiting, done = list(wave), set()
-        due = {node.key for node in wave}
-        chance = random.Random(1)
-        ordered = []
-        while waiting:
-            node = chance.choice([n for n in waiting if not (set(n.inputs) & due) - done])
-            waiting.remove(node)
-            done.add(node.key)
-            ordered.append(node)
-        yield from super().run(run, ordered)
-
-
-def test_the_order_of_tasks_does_not_matter(new_cells_run, serial, output_of):
+def test_the_order_of_tasks_does_not_matter(new_cells_run, serial, output_of, shuffled):
     run = new_cells_run(block=2)
-    drive(run, BackwardsExecutor(), render=False)
+    drive(run, shuffled(1), render=False)
     assert output_of(run.store.location) == serial
 
 
@@ -154,22 +121,11 @@ def test_bases_that_were_collected_are_made_again_for_a_damaged_map(new_cells_ru
     assert output_of(run.store.location) == serial
 
 
-def test_a_run_that_stops_after_any_task_goes_on_to_the_same_bytes(new_cells_run, serial, output_of):
-    class StoppedError(BaseException):
-        pass
-
-    def stop(progress):
-        if progress.last is not None:
-            raise StoppedError
-
+def test_a_run_that_stops_after_any_task_goes_on_to_the_same_bytes(
+    new_cells_run, serial, output_of, stop_after_every_task
+):
     run = new_cells_run(block=6)
-    stops = 0
-    while sum(run_progress(run, render=False).done.values()) < sum(
-        run_progress(run, render=False).total.values()
-    ):
-        with contextlib.suppress(StoppedError):
-            drive(open_match(run.store.location), SerialExecutor(), render=False, on_progress=stop)
-        stops += 1
+    stops = stop_after_every_task(run)
     assert stops > 10
     assert output_of(run.store.location) == serial
 

@@ -26,7 +26,7 @@ def called(scores, rotations, threshold=0.0, **options):
         job=SimpleNamespace(
             picks=PickOptions(threshold=threshold, **options),
             search=SimpleNamespace(score_threshold=0.0),
-            template_shape=(9,) * scores.ndim,
+            half_voxel=(0.0,) * scores.ndim,
         ),
         rotation_table=RotationTable(plane_rotations(90)),
     )

@@ -1,8 +1,6 @@
 """Law: same job, same bytes: on one process and on four, in any order, cut anyhow, after any crash."""
 
-import contextlib
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -11,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from scorefold.cluster import drive, open_match, run_progress
+from scorefold.cluster import drive, run_progress
 from scorefold.cluster.executor import SerialExecutor
 from scorefold.cluster.graph import DaskExecutor
 from scorefold.cluster.local import local_cluster
@@ -25,35 +23,9 @@ def client():
         yield connected
 
 
-def scale(client, workers):
-    client.cluster.scale(workers)
-    deadline = time.monotonic() + 60
-    while len(client.nthreads()) != workers:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-class ShuffledExecutor(SerialExecutor):
-    """Runs a wave in a random order, every node after its inputs."""
-
-    def __init__(self, seed):
-        self.random = random.Random(seed)
-
-    def run(self, run, wave):
-        waiting, ordered, done = list(wave), [], set()
-        due = {node.key for node in wave}
-        while waiting:
-            ready = [node for node in waiting if not (set(node.inputs) & due) - done]
-            node = self.random.choice(ready)
-            waiting.remove(node)
-            done.add(node.key)
-            ordered.append(node)
-        yield from super().run(run, ordered)
-
-
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long), 4])
 def test_a_cluster_of_any_size_writes_what_one_process_writes(
-    client, new_run, serial_output, output_of, workers
+    client, new_run, serial_output, output_of, workers, scale
 ):
     scale(client, workers)
     run = new_run()
@@ -61,7 +33,7 @@ def test_a_cluster_of_any_size_writes_what_one_process_writes(
     assert output_of(run.store.location) == serial_output(render=workers == 4)
 
 
-def test_a_worker_that_is_killed_does_not_matter(client, new_run, serial_output, output_of):
+def test_a_worker_that_is_killed_does_not_matter(client, new_run, serial_output, output_of, scale):
     scale(client, 2)
     run = new_run()
     killed = []
@@ -77,9 +49,9 @@ def test_a_worker_that_is_killed_does_not_matter(client, new_run, serial_output,
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in (2, 3))])
-def test_the_order_of_tasks_does_not_matter(new_run, serial_output, output_of, seed):
+def test_the_order_of_tasks_does_not_matter(new_run, serial_output, output_of, seed, shuffled):
     run = new_run()
-    drive(run, ShuffledExecutor(seed), render=False)
+    drive(run, shuffled(seed), render=False)
     assert output_of(run.store.location) == serial_output()
 
 
@@ -98,27 +70,18 @@ def test_batches_that_span_tiles_and_targets_do_not_matter(new_run, serial_outpu
     assert output_of(run.store.location) == serial_output(cell=(24, 32), batch_tiles=3, rotation_block=8)
 
 
-def test_a_run_that_stops_after_any_task_goes_on_to_the_same_bytes(new_run, serial_output, output_of):
-    class StoppedError(BaseException):
-        pass
-
-    def stop(progress):
-        if progress.last is not None:
-            raise StoppedError
-
+def test_a_run_that_stops_after_any_task_goes_on_to_the_same_bytes(
+    new_run, serial_output, output_of, stop_after_every_task
+):
     run = new_run(rotation_block=6)
-    stops = 0
-    while sum(run_progress(run, render=False).done.values()) < sum(
-        run_progress(run, render=False).total.values()
-    ):
-        with contextlib.suppress(StoppedError):
-            drive(open_match(run.store.location), SerialExecutor(), render=False, on_progress=stop)
-        stops += 1
+    stops = stop_after_every_task(run)
     assert stops > 10
     assert output_of(run.store.location) == serial_output()
 
 
-def test_a_killed_driver_is_resumed_on_another_number_of_workers(new_run, client, serial_output, output_of):
+def test_a_killed_driver_is_resumed_on_another_number_of_workers(
+    new_run, client, serial_output, output_of, scale
+):
     run = new_run(rotation_block=2)
     location = run.store.location
     command = [sys.executable, "-c", "from scorefold.cli import main; main()", "resume", location]

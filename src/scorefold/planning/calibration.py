@@ -56,13 +56,24 @@ def calibrate(
         About how long to measure.
     """
     engine = ExactEngine(template, rotations, score, provider, fft_shape, dtype=dtype, pad_edges=True)
-    positions = tuple(f - b + 1 for f, b in zip(fft_shape, template.box, strict=True))
-    tile = Tile((0,) * len(fft_shape), positions, fft_shape)
+    tile = largest_tile(fft_shape, template.box)
     analyzer = AnalyzerProduct(
-        MaxScoreOverRotations(positions, rotations=rotations, dtype=dtype), ScoreMoments()
+        MaxScoreOverRotations(tile.shape, rotations=rotations, dtype=dtype), ScoreMoments()
     )
     some = [(i * 7919) % len(rotations) for i in range(len(rotations))]
     return engine_calibration(engine, tile, analyzer, some, seconds=seconds, margin=score.margin)
+
+
+def largest_tile(fft_shape: tuple[int, ...], box: tuple[int, ...]) -> Tile:
+    """Return the tile of all positions that a transform of a shape has room for."""
+    positions = tuple(f - b + 1 for f, b in zip(fft_shape, box, strict=True))
+    return Tile((0,) * len(fft_shape), positions, fft_shape)
+
+
+def noise_for(tile: Tile, margin: int = 0) -> TargetTile:
+    """Return pixels for a tile of `largest_tile`: the same noise every time."""
+    shape = [length + 2 * margin for length in tile.target_shape]
+    return TargetTile(np.random.default_rng(0).standard_normal(shape), None, 0.0, 1.0)
 
 
 def engine_calibration(
@@ -85,11 +96,8 @@ def engine_calibration(
     margin : int
         Voxels around the tile that the score needs.
     """
-    noise = np.random.default_rng(0).standard_normal([f + 2 * margin for f in tile.target_shape])
-    batches = [
-        engine.prepare([tile] * count, [TargetTile(noise, None, 0.0, 1.0)] * count, [analyzer] * count)
-        for count in (1, 2)
-    ]
+    noise = noise_for(tile, margin)
+    batches = [engine.prepare([tile] * count, [noise] * count, [analyzer] * count) for count in (1, 2)]
     durations: tuple[list[float], list[float]] = ([], [])
     stop = time.perf_counter() + seconds
     states = [[analyzer.init_state() for _ in range(count)] for count in (1, 2)]

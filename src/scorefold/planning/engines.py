@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from scorefold.analyzer import AnalyzerProduct, ApproximateScoreMoments, MaxScoreOverRotations
 from scorefold.errors import InputError
-from scorefold.planning.calibration import Calibration, calibrate, engine_calibration
+from scorefold.planning.calibration import Calibration, calibrate, engine_calibration, largest_tile
 from scorefold.planning.job import SearchOptions
 from scorefold.planning.plan import CELLS_OF_A_PARTIAL
 from scorefold.rotations import rotation_cells, rotation_spacing
@@ -18,7 +18,6 @@ from scorefold.scoring.engine import ExactEngine
 from scorefold.scoring.fft import FourierProvider
 from scorefold.scoring.score import get_score
 from scorefold.scoring.template import Template
-from scorefold.scoring.tile import Tile
 
 ENGINES = ("exact", "compressed", "auto")
 
@@ -198,11 +197,9 @@ class CellSample:
             template, rotations, score, transforms, fft_shape, dtype=search.dtype, pad_edges=True
         )
         engine = CompressedEngine(exact, self.filters, lambda _: self.basis)
-        positions = tuple(f - b + 1 for f, b in zip(fft_shape, template.box, strict=True))
+        tile = largest_tile(fft_shape, template.box)
         analyzer = AnalyzerProduct(
-            MaxScoreOverRotations(positions, rotations=rotations, dtype=search.dtype),
+            MaxScoreOverRotations(tile.shape, rotations=rotations, dtype=search.dtype),
             ApproximateScoreMoments(),
         )
-        self.calibration: Calibration = engine_calibration(
-            engine, Tile((0,) * len(fft_shape), positions, fft_shape), analyzer, [self.cell], seconds=0.0
-        )
+        self.calibration: Calibration = engine_calibration(engine, tile, analyzer, [self.cell], seconds=0.0)

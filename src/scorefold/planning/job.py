@@ -216,6 +216,11 @@ class MatchJob:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def half_voxel(self) -> tuple[float, ...]:
+        """How far the rotation centre lies beyond its position's index: half a voxel for templates of even size."""
+        return tuple(((n - 1) % 2) / 2 for n in self.template_shape)
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 over all that decides the score maps: digests of all contents and the search options."""
         return canonical_digest(

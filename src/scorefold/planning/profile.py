@@ -11,12 +11,13 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from scorefold.analyzer import AnalyzerProduct, MaxScoreOverRotations, ScoreMoments
+from scorefold.planning.calibration import largest_tile, noise_for
 from scorefold.planning.engines import CellSample
 from scorefold.planning.job import SearchOptions
 from scorefold.scoring.engine import ExactEngine
 from scorefold.scoring.fft import FourierProvider
 from scorefold.scoring.fused import fold_terms
-from scorefold.scoring.score import TargetTile, get_score
+from scorefold.scoring.score import get_score
 from scorefold.scoring.template import Template
 from scorefold.scoring.tile import Tile
 
@@ -80,37 +81,33 @@ def profile_search(
     """
     half = scipy.fft.rfftn(np.zeros(fft_shape, search.dtype), workers=1)
     floor = _seconds(lambda: scipy.fft.irfftn(half, fft_shape, workers=1))
-    parts = (_exact_parts if search.engine == "exact" else _compressed_parts)(
-        search, template, rotations, transforms, fft_shape
-    )
-    return Profile(fft_shape, parts, floor)
-
-
-def _exact_parts(
-    search: SearchOptions,
-    template: Template,
-    rotations: NDArray[np.float64],
-    transforms: FourierProvider,
-    fft_shape: tuple[int, ...],
-) -> dict[str, float]:
     score = get_score(search.score)
     engine = ExactEngine(
         template, rotations, score, transforms, fft_shape, dtype=search.dtype, pad_edges=True
     )
-    tile = _tile(template, fft_shape)
-    maximum = MaxScoreOverRotations(tile.shape, rotations=rotations, dtype=search.dtype)
+    tile = largest_tile(fft_shape, template.box)
+    (target,) = engine.prepare_tiles([tile], [noise_for(tile, score.margin)])
+    if search.engine == "exact":
+        parts = _exact_parts(engine, tile, target)
+    else:
+        sample = CellSample(search, template, rotations, transforms, fft_shape)
+        parts = _compressed_parts(engine, tile, target, sample)
+    return Profile(fft_shape, parts, floor)
+
+
+def _exact_parts(engine: ExactEngine, tile: Tile, target: Any) -> dict[str, float]:
+    score, template, correlator = engine.score, engine.template, engine.correlator
+    maximum = MaxScoreOverRotations(tile.shape, rotations=engine.rotations, dtype=correlator.dtype)
     analyzer = AnalyzerProduct(maximum, ScoreMoments())
-    noise = np.random.default_rng(0).standard_normal([f + 2 * score.margin for f in fft_shape])
-    (target,) = engine.prepare_tiles([tile], [TargetTile(noise, None, 0.0, 1.0)])
-    rotation = rotations[len(rotations) // 2]
+    rotation = engine.rotations[len(engine.rotations) // 2]
     rotated = template.rotated(rotation)
-    prepared = score.prepare_rotation(rotated, engine.correlator)
+    prepared = score.prepare_rotation(rotated, correlator)
     numerator, weight = engine.terms(tile, target, prepared)
     kept = numerator.copy()  # the next correlation overwrites it
     state = analyzer.init_state()
     return {
         "turn the template": _seconds(lambda: template.rotated(rotation)),
-        "transform it": _seconds(lambda: score.prepare_rotation(rotated, engine.correlator)),
+        "transform it": _seconds(lambda: score.prepare_rotation(rotated, correlator)),
         "multiply and transform back": _seconds(lambda: engine.terms(tile, target, prepared)),
         "fold the scores": _seconds(
             lambda: fold_terms(analyzer, state, kept, weight, tile.everywhere, rotation, 0)
@@ -118,31 +115,13 @@ def _exact_parts(
     }
 
 
-def _compressed_parts(
-    search: SearchOptions,
-    template: Template,
-    rotations: NDArray[np.float64],
-    transforms: FourierProvider,
-    fft_shape: tuple[int, ...],
-) -> dict[str, float]:
-    sample = CellSample(search, template, rotations, transforms, fft_shape)
-    engine = ExactEngine(
-        template,
-        rotations,
-        get_score(search.score),
-        transforms,
-        fft_shape,
-        dtype=search.dtype,
-        pad_edges=True,
-    )
-    count, rank = len(sample.filters.cells.ids(sample.cell)), sample.basis.rank
-    tile = _tile(template, fft_shape)
-    noise = np.random.default_rng(0).standard_normal(fft_shape)
-    (target,) = engine.prepare_tiles([tile], [TargetTile(noise, None, 0.0, 1.0)])
-    vector = sample.filters.in_box(sample.basis.vectors[0])
-    prepared = sample.filters.score.prepare_filter(vector, engine.correlator)
-    forward = rank * _seconds(lambda: sample.filters.score.prepare_filter(vector, engine.correlator))
-    back = rank * _seconds(lambda: engine.terms(tile, target, prepared))
+def _compressed_parts(engine: ExactEngine, tile: Tile, target: Any, sample: CellSample) -> dict[str, float]:
+    filters, basis = sample.filters, sample.basis
+    count = len(filters.cells.ids(sample.cell))
+    vector = filters.in_box(basis.vectors[0])
+    prepared = filters.score.prepare_filter(vector, engine.correlator)
+    forward = basis.rank * _seconds(lambda: filters.score.prepare_filter(vector, engine.correlator))
+    back = basis.rank * _seconds(lambda: engine.terms(tile, target, prepared))
     fold = sample.calibration.leaf_seconds(1, 1) - forward - back
     return {
         "turn the templates, make the basis": sample.compress_seconds / count,
@@ -150,11 +129,6 @@ def _compressed_parts(
         "multiply and transform back": back / count,
         "sum and fold the scores": max(fold, 0.0) / count,
     }
-
-
-def _tile(template: Template, fft_shape: tuple[int, ...]) -> Tile:
-    positions = tuple(f - b + 1 for f, b in zip(fft_shape, template.box, strict=True))
-    return Tile((0,) * len(fft_shape), positions, fft_shape)
 
 
 def _seconds(work: Callable[[], Any]) -> float:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import random
 import shutil
 from pathlib import Path
 
@@ -32,25 +31,6 @@ def start(new_inspection, own, model, tmp_path):
         return new_inspection(tmp_path / name, **options)
 
     return make
-
-
-class Shuffled(SerialExecutor):
-    """Runs a wave in a random order, every node after its inputs."""
-
-    def __init__(self, seed=0):
-        self.random = random.Random(seed)
-
-    def run(self, run, wave):
-        waiting, ordered, done = list(wave), [], set()
-        due = {node.key for node in wave}
-        while waiting:
-            ready = [node for node in waiting if not (set(node.inputs) & due) - done]
-            # What comes last in the plan goes first, if it may.
-            node = ready[-1] if self.random.random() < 0.7 else self.random.choice(ready)
-            waiting.remove(node)
-            done.add(node.key)
-            ordered.append(node)
-        yield from super().run(run, ordered)
 
 
 def work(run, executor=None, *, render=False):
@@ -157,7 +137,7 @@ def records(run):
 
 
 @pytest.mark.parametrize("leaf_images", [4, 20])
-def test_every_damaged_record_is_recomputed(start, data_set, output_of, leaf_images):
+def test_every_damaged_record_is_recomputed(start, data_set, output_of, leaf_images, shuffled):
     run = work(
         start(
             masks=data_set.root / "masks",
@@ -173,7 +153,7 @@ def test_every_damaged_record_is_recomputed(start, data_set, output_of, leaf_ima
         # All that reads it is due again, but for statistics that are part of others.
         outputs = ("tables-", "measure-", "set_threshold-")
         run.store.forget(key for key in run.store.committed() - {path.stem} if key.startswith(outputs))
-        assert output_of(work(run, Shuffled(seed)).store.location) == expected, path.stem
+        assert output_of(work(run, shuffled(seed, late=0.7)).store.location) == expected, path.stem
         for key, reason in verify(run.store).damaged.items():  # nothing reads it
             assert key.startswith(("evaluate-", "merge_", "tables-"))
             run.store.discard(key, reason)
@@ -182,7 +162,7 @@ def test_every_damaged_record_is_recomputed(start, data_set, output_of, leaf_ima
 
 
 @pytest.mark.parametrize(("what", "leaf_images"), [("scores", 4), ("scores", 20), ("masks", 4)])
-def test_damaged_maps_are_recomputed_and_never_trusted(start, output_of, what, leaf_images):
+def test_damaged_maps_are_recomputed_and_never_trusted(start, output_of, what, leaf_images, shuffled):
     run = work(start(leaf_images=leaf_images, chunk_images=2))
     expected = output_of(run.store.location)
     folder = Path(run.store.location) / "results" / "shape-0" / what
@@ -203,7 +183,7 @@ def test_damaged_maps_are_recomputed_and_never_trusted(start, output_of, what, l
                 for key, reason in broken.items():
                     run.store.discard(key, reason)
             run.store.forget(key for key in run.store.committed() if key.startswith(("tables-", "measure-")))
-            assert output_of(work(run, Shuffled(seed)).store.location) == expected
+            assert output_of(work(run, shuffled(seed, late=0.7)).store.location) == expected
             assert not verify(run.store).damaged
     assert any(
         name.startswith("score_images" if what == "scores" else "measure") for name in quarantined(run)
@@ -214,14 +194,14 @@ def quarantined(run):
     return [path.name for path in (Path(run.store.location) / "quarantine").iterdir()]
 
 
-def test_a_lost_evaluation_is_made_again_for_the_report(start, data_set, output_of):
+def test_a_lost_evaluation_is_made_again_for_the_report(start, data_set, output_of, shuffled):
     run = work(start(masks=data_set.root / "masks"), render=True)
     expected = output_of(run.store.location)
     report = f"report-{run.job.measure_digest}"
     run.store.forget(
         [run.evaluation_root, report, *(key for key in run.store.committed() if "evaluate" in key)]
     )
-    assert output_of(work(run, Shuffled(), render=True).store.location) == expected
+    assert output_of(work(run, shuffled(0, late=0.7), render=True).store.location) == expected
 
 
 def test_what_garbage_collection_leaves_is_enough_for_another_threshold(start, data_set, output_of):

@@ -1,8 +1,6 @@
 """Law: same inspection, same bytes: on any number of workers, in any order, cut anyhow, after any crash."""
 
 import contextlib
-import random
-import time
 from pathlib import Path
 
 import numpy as np
@@ -69,34 +67,10 @@ def output(output_of):
     return read
 
 
-class ShuffledExecutor(SerialExecutor):
-    """Runs a wave in a random order, every node after its inputs."""
-
-    def __init__(self, seed):
-        self.random = random.Random(seed)
-
-    def run(self, run, wave):
-        waiting, ordered, done = list(wave), [], set()
-        due = {node.key for node in wave}
-        while waiting:
-            ready = [node for node in waiting if not (set(node.inputs) & due) - done]
-            node = self.random.choice(ready)
-            waiting.remove(node)
-            done.add(node.key)
-            ordered.append(node)
-        yield from super().run(run, ordered)
-
-
-def scale(client, workers):
-    client.cluster.scale(workers)
-    deadline = time.monotonic() + 60
-    while len(client.nthreads()) != workers:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize("workers", [2, pytest.param(4, marks=pytest.mark.long)])
-def test_a_cluster_of_any_size_writes_what_one_process_writes(client, start, serial_output, output, workers):
+def test_a_cluster_of_any_size_writes_what_one_process_writes(
+    client, start, serial_output, output, workers, scale
+):
     scale(client, workers)
     run = start()
     drive(run, DaskExecutor(client), render=workers == 2)
@@ -104,9 +78,9 @@ def test_a_cluster_of_any_size_writes_what_one_process_writes(client, start, ser
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_the_order_of_tasks_does_not_matter(start, serial_output, output, seed):
+def test_the_order_of_tasks_does_not_matter(start, serial_output, output, seed, shuffled):
     run = start()
-    drive(run, ShuffledExecutor(seed), render=False)
+    drive(run, shuffled(seed), render=False)
     assert output(run) == serial_output(render=False)
 
 
@@ -128,27 +102,16 @@ def test_how_images_are_cut_into_leaves_and_chunks_does_not_matter(
             np.testing.assert_array_equal(one, two)
 
 
-def test_an_inspection_that_stops_after_any_task_goes_on_to_the_same_bytes(start, serial_output, output):
-    class StoppedError(BaseException):
-        pass
-
-    def stop(progress):
-        if progress.last is not None:
-            raise StoppedError
-
+def test_an_inspection_that_stops_after_any_task_goes_on_to_the_same_bytes(
+    start, serial_output, output, stop_after_every_task
+):
     run = start(leaf_images=4, chunk_images=1)
-    stops = 0
-    while sum(run_progress(run, render=False).done.values()) < sum(
-        run_progress(run, render=False).total.values()
-    ):
-        with contextlib.suppress(StoppedError):
-            drive(open_run(run.store.location), SerialExecutor(), render=False, on_progress=stop)
-        stops += 1
+    stops = stop_after_every_task(run)
     assert stops > 10
     assert output(run) == serial_output(render=False)
 
 
-def test_a_killed_driver_is_resumed_on_a_cluster(start, client, serial_output, output):
+def test_a_killed_driver_is_resumed_on_a_cluster(start, client, serial_output, output, scale):
     class KilledError(BaseException):
         pass
 
@@ -182,7 +145,9 @@ def test_how_good_images_are_cut_into_leaves_does_not_matter(learn, data_set, ou
     assert outputs[0] == outputs[1]
 
 
-def test_training_on_a_cluster_learns_what_one_process_learns(client, learn, data_set, output_of, tmp_path):
+def test_training_on_a_cluster_learns_what_one_process_learns(
+    client, learn, data_set, output_of, tmp_path, scale
+):
     from scorefold.cluster import create_training
     from scorefold.planning.inspect_request import TrainRequest
     from scorefold.planning.prepare_inspect import prepare_train

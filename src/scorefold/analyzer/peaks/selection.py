@@ -40,6 +40,16 @@ class Peaks:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def kept(self, which: NDArray[np.bool_]) -> "Peaks":
+        """Return some of the peaks, in their order."""
+        return Peaks(
+            self.positions[which],
+            self.rotations[which],
+            self.scores[which],
+            self.support[which],
+            self.mapping,
+        )
+
     @property
     def matrices(self) -> Matrix:
         """Rotation matrix of each peak, (k, d, d)."""

@@ -71,11 +71,12 @@ class StoredBases:
             If it is not there, or differs from its record.
         """
         node = self._plan.compress_node(cell)
-        bases = self._held.pop(node.key, None) or self._read(node.key, *node.rotations)
-        self._held[node.key] = bases
-        while len(self._held) > 1 and sum(map(_bytes, self._held.values())) > HELD_BASES:
-            self._held.popitem(last=False)
-        return bases[cell - node.rotations[0]]
+        if node.key not in self._held:
+            self._held[node.key] = self._read(node.key, *node.rotations)
+            while len(self._held) > 1 and sum(map(_bytes, self._held.values())) > HELD_BASES:
+                self._held.popitem(last=False)
+        self._held.move_to_end(node.key)
+        return self._held[node.key][cell - node.rotations[0]]
 
     def residuals(self) -> tuple[float, float]:
         """Return the root mean square of the residuals of all rotations, and the largest, from the records."""

@@ -153,13 +153,7 @@ def _approximate_peaks(
         if len(apart) == options.top:
             sure = 2 * lowest_synthesis(float(apart.scores.min()), residual, std) - float(apart.scores.min())
             keep &= values >= sure
-    return replace(
-        found,
-        positions=found.positions[keep],
-        rotations=found.rotations[keep],
-        scores=found.scores[keep],
-        support=found.support[keep],
-    )
+    return found.kept(keep)
 
 
 def _suppressed(

@@ -1,6 +1,5 @@
 """The task that makes the picks of one target of its candidates, which were scored exactly and refined."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -105,14 +104,7 @@ def _exact_maps(run: MatchRun, target: Target, refined: RefinedCandidates) -> tu
 def _climbed(peaks: Peaks, refined: RefinedCandidates) -> Peaks:
     """Return the peaks that are maxima indeed: what lies at the edge of what was scored may only seem to be one."""
     maxima = set(map(tuple, refined.voxels[refined.maxima].tolist()))
-    keep = np.array([tuple(voxel) in maxima for voxel in peaks.positions.tolist()], bool)
-    return replace(
-        peaks,
-        positions=peaks.positions[keep],
-        rotations=peaks.rotations[keep],
-        scores=peaks.scores[keep],
-        support=peaks.support[keep],
-    )
+    return peaks.kept(np.array([tuple(voxel) in maxima for voxel in peaks.positions.tolist()], bool))
 
 
 def _use_poses(
@@ -123,7 +115,6 @@ def _use_poses(
     matrices: NDArray[np.float64],
 ) -> None:
     """Replace positions and matrices of the peaks by refined ones, where there are."""
-    half = ((np.array(run.job.template_shape) - 1) % 2) / 2
     poses = {tuple(voxel): row for row, voxel in enumerate(refined.pose_voxels.tolist())}
     for row, voxel in enumerate(peaks.positions.tolist()):
         pose = poses.get(tuple(voxel))
@@ -131,12 +122,11 @@ def _use_poses(
             continue
         matrices[row] = refined.pose_rotations[pose]
         if run.job.picks.subpixel:
-            positions[row] = np.add(voxel, refined.pose_offsets[pose]) + half
+            positions[row] = np.add(voxel, refined.pose_offsets[pose]) + run.job.half_voxel
 
 
 def refined_positions(run: MatchRun, scores: Map, rotations: Map, peaks: Peaks) -> NDArray[np.float64]:
     """Return the target coordinates of the template's rotation centre at every peak."""
-    half = ((np.array(run.job.template_shape) - 1) % 2) / 2
     positions = peaks.positions.astype(np.float64)
     if run.job.picks.subpixel:
         for core, padded in blocks(scores.shape, 1):
@@ -153,4 +143,4 @@ def refined_positions(run: MatchRun, scores: Map, rotations: Map, peaks: Peaks) 
                 local = peaks.positions[row] - [p.start for p in padded]
                 around = block[tuple(slice(int(i), int(i) + 3) for i in local)]
                 positions[row] += parabola_offset(around)
-    return positions + half
+    return positions + run.job.half_voxel

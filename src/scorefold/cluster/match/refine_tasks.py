@@ -1,6 +1,6 @@
 """The task that scores the candidates in the tiles of a batch exactly, and refines their rotations and positions."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
@@ -97,9 +97,10 @@ def refine(run: MatchRun, node: Node) -> str:
     found = _Found(len(run.job.template_shape))
     failures: dict[str, str] = {}
     if run.compressed or run.refining_step:
+        of_target = {index: _candidates_of(run, index) for index in run.plan.targets_of(node.batch)}
         for index, tile in run.plan.batch_tiles(node.batch):
-            candidates = _candidates_in(run, index, tile)
-            if candidates is None or str(index) in failures:
+            candidates = of_target[index].inside(tile)
+            if not len(candidates.voxels) or str(index) in failures:
                 continue
             try:
                 refiner = _Refiner(run, index, tile, candidates)
@@ -113,7 +114,7 @@ def refine(run: MatchRun, node: Node) -> str:
 
 @dataclass(frozen=True)
 class _Candidates:
-    """Candidates of a target in a tile, and what the target's scores are like."""
+    """Candidates of a target, and what its scores are like."""
 
     voxels: NDArray[np.int64]
     scores: NDArray[np.float64]
@@ -121,19 +122,28 @@ class _Candidates:
     threshold: float
     std: float
 
+    def inside(self, tile: Tile) -> "_Candidates":
+        """Return those in a tile."""
+        stop = np.add(tile.start, tile.shape)
+        which = ((self.voxels >= tile.start) & (self.voxels < stop)).all(axis=1)
+        return replace(
+            self,
+            voxels=self.voxels[which],
+            scores=self.scores[which],
+            rotations=self.rotations[which],
+        )
 
-def _candidates_in(run: MatchRun, index: int, tile: Tile) -> _Candidates | None:
+
+def _candidates_of(run: MatchRun, index: int) -> _Candidates:
+    """Return the committed candidates of a target; none of one that could not be searched."""
     arrays, record = run.store.read_partial(run.plan.candidate_node(index, run.job.picks.digest).key)
     if "failure" in record.summary:
-        return None
-    stop = np.add(tile.start, tile.shape)
-    inside = ((arrays["positions"] >= tile.start) & (arrays["positions"] < stop)).all(axis=1)
-    if not inside.any():
-        return None
+        nothing = np.empty((0, len(run.job.template_shape)), np.int64)
+        return _Candidates(nothing, np.empty(0), np.empty(0, np.int32), 0.0, 0.0)
     return _Candidates(
-        arrays["positions"][inside],
-        arrays["scores"][inside],
-        arrays["rotations"][inside],
+        arrays["positions"],
+        arrays["scores"],
+        arrays["rotations"],
         record.summary["threshold"],
         record.summary["std"],
     )

@@ -207,8 +207,6 @@ def _fill_cell(tile: Tile, cell: tuple[int, ...], maximum: Any, fill: float) -> 
 
 def _map_attributes(run: MatchRun, target: Target) -> dict[str, dict[str, Any]]:
     axes = "zyx"[-len(target.shape) :]
-    # Positions of templates of even size lie half a voxel beyond their index.
-    half = [((n - 1) % 2) / 2 for n in run.job.template_shape]
     size = target.pixel_size or (1.0,) * len(axes)
     scales = [[float(2**level)] * len(axes) for level in range(len(level_shapes(target.shape)))]
     made = _how_made(run)
@@ -219,7 +217,7 @@ def _map_attributes(run: MatchRun, target: Target) -> dict[str, dict[str, Any]]:
             target.pixel_size,
             target.pixel_unit,
             scales,
-            [h * s for h, s in zip(half, size, strict=True)],
+            [h * s for h, s in zip(run.job.half_voxel, size, strict=True)],
         )
         | made
         for name in ("scores", "rotations")
