@@ -8,7 +8,8 @@ from scipy import ndimage, stats
 from skimage.morphology import disk
 
 from scorefold.errors import InputError
-from scorefold.inspection.variation import LARGEST_SCORE, MAD_TO_DEVIATION, VariationModel
+from scorefold.inspection.half_precision import LARGEST_SCORE
+from scorefold.inspection.variation import MAD_TO_DEVIATION, VariationModel
 
 
 def random_model(rng, shape=(23, 31), **options):

@@ -6,7 +6,7 @@ import zarr
 
 from scorefold.errors import DamagedPartialError
 from scorefold.store import RunStore
-from scorefold.store.image_maps import ImageMaps, read_block
+from scorefold.store.image_maps import ImageMaps
 
 RNG = np.random.default_rng(9)
 
@@ -23,6 +23,11 @@ def maps(store):
     return maps
 
 
+def reading(store, maps):
+    """Return what another process has of the maps."""
+    return ImageMaps(store, maps.path)
+
+
 SCORES = RNG.normal(size=(7, 5, 6)).astype(np.float16)
 
 
@@ -30,7 +35,9 @@ def test_what_is_written_in_blocks_is_read_in_any_order(store, maps):
     SCORES[3, 2] = np.nan
     blocks = [maps.write(first, SCORES[first : first + 2]) for first in (4, 0, 6, 2)]
     for block in reversed(blocks):
-        np.testing.assert_array_equal(read_block(store, "key", block), SCORES[block["first"] : block["stop"]])
+        np.testing.assert_array_equal(
+            reading(store, maps).read_block("key", block), SCORES[block["first"] : block["stop"]]
+        )
     np.testing.assert_array_equal(maps.read(1, 6), SCORES[1:6])
 
 
@@ -46,7 +53,7 @@ def test_images_that_nobody_wrote_are_empty(store, dtype, empty):
 def test_creating_again_leaves_the_maps(store, maps):
     block = maps.write(0, SCORES[:2])
     ImageMaps(store, maps.path).create((7, 5, 6), 2, "float16")
-    np.testing.assert_array_equal(read_block(store, "key", block), SCORES[:2])
+    np.testing.assert_array_equal(reading(store, maps).read_block("key", block), SCORES[:2])
 
 
 @pytest.mark.parametrize(
@@ -57,9 +64,9 @@ def test_a_damaged_description_is_made_anew_without_losing_maps(store, maps, tmp
     path = tmp_path / "run" / maps.path / "zarr.json"
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DamagedPartialError):
-        read_block(store, "key", block)
+        reading(store, maps).read_block("key", block)
     maps.create((7, 5, 6), 2, "float16")
-    np.testing.assert_array_equal(read_block(store, "key", block), SCORES[2:4])
+    np.testing.assert_array_equal(reading(store, maps).read_block("key", block), SCORES[2:4])
 
 
 @pytest.mark.parametrize("position", [0, 20, -1])
@@ -70,7 +77,7 @@ def test_a_flipped_bit_is_found_and_blamed_on_who_wrote_it(store, maps, tmp_path
     data[position] ^= 4
     chunk.write_bytes(data)
     with pytest.raises(DamagedPartialError) as caught:
-        read_block(store, "score-3", block)
+        reading(store, maps).read_block("score-3", block)
     assert caught.value.key == "score-3"
 
 
@@ -79,7 +86,7 @@ def test_maps_that_somebody_changed_are_not_trusted(store, maps):
     array = zarr.open_array(store.zarr_store, path=maps.path, mode="r+")
     array[1, 0, 0] = 5
     with pytest.raises(DamagedPartialError, match="images 0 to 1, differs from its record"):
-        read_block(store, "key", block)
+        reading(store, maps).read_block("key", block)
 
 
 def test_a_file_of_any_size_is_put_under_a_name(store, tmp_path):

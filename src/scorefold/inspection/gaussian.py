@@ -13,7 +13,7 @@ from scipy.special import chdtri
 from scorefold.errors import InputError
 from scorefold.inspection.features import FEATURE_LEVELS, FEATURES, cell_features, cell_grid
 from scorefold.inspection.grid import ImageGrid
-from scorefold.inspection.variation import LARGEST_SCORE
+from scorefold.inspection.half_precision import LARGEST_SCORE
 
 LIMIT_QUANTILE = 0.999
 """The part of good cells that scores below 1, were features normally distributed."""

@@ -10,13 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from skimage.morphology import disk
 
 from scorefold.errors import InputError
+from scorefold.inspection.half_precision import LARGEST_SCORE
 from scorefold.inspection.polarity import Polarity, check_polarity
 
 MAD_TO_DEVIATION = 1.4826
 """A normal distribution's standard deviation over its median absolute deviation."""
-
-LARGEST_SCORE = 65504.0
-"""The largest number of half precision, in which maps are stored: a larger score would turn infinite."""
 
 
 class _Bounds(NamedTuple):
@@ -226,7 +224,7 @@ class VariationModel:
             else:
                 scores = _beyond(pixels, bounds)
             np.clip(scores, -LARGEST_SCORE, LARGEST_SCORE, out=scores)
-        scores[~usable] = np.nan
+        np.copyto(scores, np.float32(np.nan), where=~usable)
         return scores
 
     @cached_property

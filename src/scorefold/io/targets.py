@@ -4,6 +4,7 @@ import dataclasses
 import glob
 import math
 import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -183,7 +184,7 @@ def find_targets(
     unreadable: list[UnreadableTarget] = []
     for path in dict.fromkeys(path for pattern in patterns for path in _match(pattern)):
         try:
-            label = f'target "{Path(path).name}"'
+            label = f'target "{os.path.basename(path)}"'
             found += sources_in(path, label, channel=channel, gray=gray, pages=pages)
         except InputError:
             raise
@@ -191,7 +192,7 @@ def find_targets(
             unreadable.append(UnreadableTarget(path, reason_of(error)))
     names = unique_names(
         [_stem(source.path) for source, _ in found],
-        [Path(source.path).parent.name for source, _ in found],
+        [os.path.basename(os.path.dirname(source.path)) for source, _ in found],
         [suffix for _, suffix in found],
     )
     targets = [dataclasses.replace(source, name=name) for (source, _), name in zip(found, names, strict=True)]
@@ -239,7 +240,7 @@ def absolute_path(path: str | Path) -> str:
         The path. Links are not followed: names come from what the user wrote.
     """
     text = os.fspath(path).removeprefix("file://")
-    return text if is_url(text) else os.path.abspath(os.path.expanduser(text))  # noqa: PTH100, PTH111
+    return text if is_url(text) else os.path.abspath(os.path.expanduser(text))
 
 
 def _match(pattern: str | Path) -> list[str]:
@@ -255,7 +256,7 @@ def _match(pattern: str | Path) -> list[str]:
         matched = list(_supported(inside))
         remedy = f"no image or volume files in this folder. Supported are {' '.join(FORMAT_OF_SUFFIX)}"
     else:
-        matched = list(_supported(sorted(glob.glob(path, recursive=True))))  # noqa: PTH207 takes absolute patterns
+        matched = list(_supported(sorted(glob.glob(path, recursive=True))))
         remedy = "no such file, and no image or volume files match it. Check the path; quote glob patterns"
     if not matched:
         raise InputError(f'target "{pattern}": {remedy}.')
@@ -265,17 +266,21 @@ def _match(pattern: str | Path) -> list[str]:
 def _supported(paths: Iterable[str]) -> Iterator[str]:
     stores: set[Path] = set()
     for path in paths:
-        here = Path(path)
-        suffix = here.suffix.lower()
-        if not stores.isdisjoint(here.parents):
+        if stores and not stores.isdisjoint(Path(path).parents):
             continue
-        if here.is_dir():
+        suffix = _suffix(path)
+        if os.path.isdir(path):
             if suffix == ".zarr" or is_node(path):
-                stores.add(here)
+                stores.add(Path(path))
                 if not is_run(path):
                     yield path
         elif suffix in FORMAT_OF_SUFFIX:
             yield path
+
+
+def _suffix(path: str) -> str:
+    """Return the ending of a file's name in lower case."""
+    return os.path.splitext(path)[1].lower()
 
 
 def sources_in(
@@ -358,14 +363,13 @@ def describe(path: str) -> tuple[str, list[StoredArray]]:
     Exception
         Whatever the format's reader raises on a file it cannot read.
     """
-    if is_url(path) or Path(path).is_dir():
+    mode = stat.S_IFDIR if is_url(path) else os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
         store, part = split_node(path)
         return "zarr", FORMATS["zarr"].probe(store, part)
-    if not Path(path).exists():
-        raise FileNotFoundError(path)
-    if not Path(path).is_file():
+    if not stat.S_ISREG(mode):
         raise ValueError("not a regular file")
-    suffix = Path(path).suffix.lower()
+    suffix = _suffix(path)
     if suffix not in FORMAT_OF_SUFFIX:
         raise ValueError(f'unsupported file type "{suffix}"; supported are {" ".join(FORMAT_OF_SUFFIX)}')
     format_name = FORMAT_OF_SUFFIX[suffix]
@@ -373,7 +377,7 @@ def describe(path: str) -> tuple[str, list[StoredArray]]:
 
 
 def _stem(path: str) -> str:
-    stem = Path(path).stem
+    stem = os.path.splitext(os.path.basename(path))[0]
     return stem[: -len(".ome")] if stem.lower().endswith(".ome") else stem
 
 

@@ -89,7 +89,7 @@ def list_images(
     """
     sources, broken = find_targets(list(patterns), channel=channel, gray=gray, pages=pages)  # type: ignore[arg-type]
     paths = [source.path for source in sources] + [item.path for item in broken]
-    parents = [os.path.dirname(path) for path in paths]  # noqa: PTH120 - URLs are paths here, too
+    parents = [os.path.dirname(path) for path in paths]
     shared = os.path.commonpath(parents) if parents and not any("://" in p for p in parents) else ""
     stamps = {path: file_stamp(path) for path in dict.fromkeys(paths)}
     entries = [
@@ -117,7 +117,7 @@ def list_images(
 def _folder(path: str, shared: str) -> str:
     if "://" in path or not shared:
         return ""
-    relative = os.path.relpath(os.path.dirname(path), shared)  # noqa: PTH120
+    relative = os.path.relpath(os.path.dirname(path), shared)
     return "" if relative == "." else Path(relative).as_posix()
 
 

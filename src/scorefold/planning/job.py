@@ -3,9 +3,10 @@
 import hashlib
 import json
 import math
+import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any, Self
 
 from scorefold.errors import InputError
@@ -171,10 +172,13 @@ class Target:
 
 def file_stamp(path: str) -> tuple[int, int] | None:
     """Return size and time of the last change (ns) of a file; None if there is none, or it is a directory or URL."""
-    if "://" in path or not Path(path).is_file():
+    if "://" in path:
         return None
-    status = Path(path).stat()
-    return status.st_size, status.st_mtime_ns
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return (status.st_size, status.st_mtime_ns) if stat.S_ISREG(status.st_mode) else None
 
 
 @dataclass(frozen=True)

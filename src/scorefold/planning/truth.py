@@ -289,4 +289,4 @@ def check_threshold(
 def _has_images(folder: Path) -> bool:
     from scorefold.io.formats import FORMAT_OF_SUFFIX  # noqa: PLC0415
 
-    return any(os.path.splitext(name)[1].lower() in FORMAT_OF_SUFFIX for name in os.listdir(folder))  # noqa: PTH122, PTH208
+    return any(os.path.splitext(name)[1].lower() in FORMAT_OF_SUFFIX for name in os.listdir(folder))

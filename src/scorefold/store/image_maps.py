@@ -1,6 +1,7 @@
 """Maps of many images of one shape, a few images a chunk, with the digests that their records carry."""
 
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 from zarr.errors import ContainsArrayError
 
 from scorefold.errors import DamagedPartialError
-from scorefold.store.commit import digest
+from scorefold.store.commit import checksum
 from scorefold.store.run_store import GROUP_FILE, RunStore
 
 Block = dict[str, Any]
@@ -79,33 +80,42 @@ class ImageMaps:
                 dimension_names=("image", "y", "x"),
             )
 
+    # Opening an array reads and parses its description, which is not forgotten while a task lasts.
+
+    @cached_property
+    def _written(self) -> "zarr.Array[Any]":
+        # To find out whether a chunk is empty takes longer than to write one that is.
+        array = zarr.open_array(self._run.zarr_store, path=self.path, mode="r+")
+        return array.with_config({"write_empty_chunks": True})
+
+    @cached_property
+    def _read(self) -> "zarr.Array[Any]":
+        return zarr.open_array(self._run.zarr_store, path=self.path, mode="r")
+
     def write(self, first: int, maps: NDArray[Any]) -> Block:
         """Write a block that begins and ends with a chunk; return what its record is to say."""
-        array = zarr.open_array(self._run.zarr_store, path=self.path, mode="r+")
-        values = np.ascontiguousarray(maps, array.dtype)
-        array[first : first + len(values)] = values
-        return {"array": self.path, "first": first, "stop": first + len(values), "digest": digest(values)}
+        values = np.ascontiguousarray(maps, self._written.dtype)
+        self._written[first : first + len(values)] = values
+        return {"array": self.path, "first": first, "stop": first + len(values), "digest": checksum(values)}
 
     def read(self, first: int, stop: int) -> NDArray[Any]:
         """Return the maps of a few images, not verified."""
-        array = zarr.open_array(self._run.zarr_store, path=self.path, mode="r")
-        return np.asarray(array[first:stop])
+        return np.asarray(self._read[first:stop])
 
+    def read_block(self, key: str, block: Block) -> NDArray[Any]:
+        """Return the maps of a block, verified.
 
-def read_block(run: RunStore, key: str, block: Block) -> NDArray[Any]:
-    """Return the maps of a block, verified.
-
-    Raises
-    ------
-    DamagedPartialError
-        If they cannot be read or differ from the record; it names `key`, the work that wrote them.
-    """
-    try:
-        maps = ImageMaps(run, block["array"]).read(block["first"], block["stop"])
-    except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
-        raise DamagedPartialError(key, f"{block['array']} cannot be read ({error})") from error
-    if digest(maps) != block["digest"]:
-        raise DamagedPartialError(
-            key, f"{block['array']}, images {block['first']} to {block['stop'] - 1}, differs from its record"
-        )
-    return maps
+        Raises
+        ------
+        DamagedPartialError
+            If they cannot be read or differ from the record; it names `key`, the work that wrote them.
+        """
+        try:
+            maps = self.read(block["first"], block["stop"])
+        except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
+            raise DamagedPartialError(key, f"{self.path} cannot be read ({error})") from error
+        if checksum(maps) != block["digest"]:
+            raise DamagedPartialError(
+                key, f"{self.path}, images {block['first']} to {block['stop'] - 1}, differs from its record"
+            )
+        return maps

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from scorefold.errors import DamagedPartialError
-from scorefold.store.image_maps import read_block
+from scorefold.store.image_maps import ImageMaps
 from scorefold.store.lease import check_free
 from scorefold.store.results import ResultMaps
 from scorefold.store.run_store import RunStore
@@ -53,7 +53,7 @@ def _check(run: RunStore, key: str) -> None:
         maps = ResultMaps(run, tile["target"])
         maps.check_tile(key, tuple(tile["start"]), tuple(tile["shape"]), tile["digests"])
     for block in record.summary.get("blocks", ()):
-        read_block(run, key, block)
+        ImageMaps(run, block["array"]).read_block(key, block)
     for name, expected in record.summary.get("files", {}).items():
         data = run.blobs.get(name)
         if data is None or hashlib.sha256(data).hexdigest() != expected:

@@ -11,7 +11,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 from zarr.errors import ContainsArrayError, ContainsGroupError
 
 from scorefold.errors import DamagedPartialError
-from scorefold.store.commit import digest
+from scorefold.store.commit import checksum
 from scorefold.store.run_store import RunStore
 
 Array = NDArray[Any]
@@ -111,7 +111,7 @@ class ResultMaps:
         digests = {}
         for name, values in (("scores", scores.astype("<f4")), ("rotations", rotations.astype("<i4"))):
             self.level(name, writable=True)[region] = values
-            digests[name] = digest(values)
+            digests[name] = checksum(values)
         return digests
 
     def check_tile(
@@ -127,7 +127,7 @@ class ResultMaps:
         region = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
         for name, expected in digests.items():
             try:
-                found = digest(np.asarray(self.level(name)[region]))
+                found = checksum(np.asarray(self.level(name)[region]))
             except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
                 raise DamagedPartialError(key, f"{self.path}/{name} cannot be read ({error})") from error
             if found != expected:

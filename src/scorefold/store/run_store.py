@@ -18,7 +18,7 @@ from scorefold.store.commit import ArrayRecord, Commit, digest
 
 Array = NDArray[Any]
 
-STORE_FORMAT = 1
+STORE_FORMAT = 2
 """Layout version of the store; a store of another one is refused rather than misread."""
 
 GROUP_FILE = "zarr.json"

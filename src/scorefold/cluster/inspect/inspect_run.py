@@ -117,11 +117,14 @@ class InspectRun(ImageRun):
         results: Results = unpack(calibration_analyzers(), arrays)
         return results["images"], results["moments"]
 
+    @property
+    def polarity(self) -> str | None:
+        """What counts in score maps; None if they hold anomaly scores."""
+        return None if self.job.source == "maps" else self.job.polarity
+
     def anomaly(self, scores: NDArray[Any]) -> NDArray[Any]:
         """Return anomaly scores, higher for what is more anomalous, from score maps."""
-        if self.job.source == "maps":
-            return scores
-        return magnitude(scores, self.job.polarity)
+        return scores if self.polarity is None else magnitude(scores, self.polarity)
 
     def polarity_of(self, bright: object) -> Literal["bright", "dark"] | None:
         """Return what a defect is called by the sign of its peak; None where scores have no sign."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scorefold.cluster.inspect.image_run import reason
 from scorefold.cluster.inspect.inspect_run import InspectRun
 from scorefold.cluster.inspect.scored_leaf import ERROR, NOT_FOUND
-from scorefold.cluster.inspect.scoring import image_score, stored
+from scorefold.cluster.inspect.scoring import ScoredImage
 from scorefold.cluster.inspect.states import empty_states, fold, merge_records, pack, results_of
 from scorefold.errors import InputError
 from scorefold.inspection.inspector import Inspector
@@ -48,17 +48,18 @@ def score_images(run: InspectRun, node: Node) -> str:
                 if found is None:
                     status[row] = NOT_FOUND
                     continue
-                signed, pose = found
-                signed = stored(signed, run.job.dtype)
-                anomaly = run.anomaly(signed)
-                scores[row] = _checked(image_score(anomaly, run.job.kernel_size))
-                block[place] = signed
+                score_map, pose = found
+                scored = ScoredImage.of(
+                    score_map, run.job.dtype, polarity=run.polarity, kernel_size=run.job.kernel_size
+                )
+                scores[row] = _checked(scored.score)
+                block[place] = scored.scores
             except Exception as error:  # noqa: BLE001 - damaged images raise exceptions of many kinds
                 status[row], failures[entry.name] = ERROR, reason(error, entry.name)
                 continue
             if pose is not None:
                 poses[row] = (*pose.centre, pose.angle, pose.score)
-            fold(analyzers, states, "pixels", anomaly)
+            fold(analyzers, states, "pixels", scored.anomaly)
         if keep:
             blocks.append(maps.write(first - group.first, block))
     fold(analyzers, states, "images", scores)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scorefold.cluster.inspect.inspect_run import InspectRun
 from scorefold.inspection.pose import Pose
-from scorefold.store.image_maps import Block, read_block
+from scorefold.store.image_maps import Block, ImageMaps
 
 Array = NDArray[Any]
 
@@ -32,7 +32,11 @@ class ScoredLeaf:
     failures : dict of str to str
         Reasons, by name.
     blocks : list of Block
-        The maps.
+        What is recorded of the maps.
+    key : str
+        Of the work that wrote them.
+    maps : ImageMaps
+        Where they are.
     """
 
     status: Array
@@ -40,6 +44,12 @@ class ScoredLeaf:
     poses: Array
     failures: dict[str, str]
     blocks: list[Block]
+    key: str
+    maps: ImageMaps
+
+    def read(self, block: Block) -> Array:
+        """Return the maps of a block, verified."""
+        return self.maps.read_block(self.key, block)
 
 
 def read_leaf(run: InspectRun, leaf: int) -> ScoredLeaf:
@@ -50,10 +60,16 @@ def read_leaf(run: InspectRun, leaf: int) -> ScoredLeaf:
     DamagedPartialError
         If it cannot be trusted.
     """
-    arrays, record = run.store.read_partial(run.score_key(leaf))
-    summary = record.summary
+    key = run.score_key(leaf)
+    arrays, record = run.store.read_partial(key)
     return ScoredLeaf(
-        arrays["status"], arrays["scores"], arrays["poses"], summary["failures"], summary["blocks"]
+        status=arrays["status"],
+        scores=arrays["scores"],
+        poses=arrays["poses"],
+        failures=record.summary["failures"],
+        blocks=record.summary["blocks"],
+        key=key,
+        maps=ImageMaps(run.store, run.map_path(leaf, "scores")),
     )
 
 
@@ -69,7 +85,7 @@ def block_maps(run: InspectRun, leaf: int, scored: ScoredLeaf, block: Block) -> 
     rows = range(first, first + block["stop"] - block["first"])
     if (scored.status[first : rows.stop] != SCORED).all():
         return
-    maps = read_block(run.store, run.score_key(leaf), block)
+    maps = scored.read(block)
     yield from ((row, maps[row - first]) for row in rows if scored.status[row] == SCORED)
 
 
@@ -82,7 +98,7 @@ def one_map(run: InspectRun, image_id: int) -> tuple[ScoredLeaf, int, Array | No
         return scored, row, None
     place = image_id - run.plan.group_of(leaf).first
     block = next(b for b in scored.blocks if b["first"] <= place < b["stop"])
-    return scored, row, read_block(run.store, run.score_key(leaf), block)[place - block["first"]]
+    return scored, row, scored.read(block)[place - block["first"]]
 
 
 def pose_of(scored: ScoredLeaf, row: int) -> Pose | None:

@@ -1,28 +1,70 @@
-"""From a score map to what is stored of it, its anomaly mask, and the score of the image."""
+"""From a score map to what is stored of it, and the score of the image."""
 
 import math
-from typing import Any
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Self
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from skimage.morphology import disk
 
-from scorefold.inspection.variation import LARGEST_SCORE
+from scorefold.inspection.half_precision import LARGEST_SCORE, to_half
+from scorefold.inspection.polarity import magnitude
 
 _LARGEST = {"float16": LARGEST_SCORE, "float32": float(np.finfo(np.float32).max)}
 
 
-def stored(scores: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """Return scores as the store holds them; all that is measured and drawn is measured on these.
+@dataclass(frozen=True, eq=False)
+class ScoredImage:
+    """What is known of an image once its score map is there; all in the type in which maps are stored.
 
-    Infinite scores are the largest that the type holds.
+    Attributes
+    ----------
+    scores : ndarray, shape (H, W)
+        The score map. Infinite scores are the largest that the type holds.
+    anomaly : ndarray, shape (H, W)
+        Anomaly scores, higher for what is more anomalous; NaN is not.
+    score : numpy scalar
+        The image's: a defect is left at thresholds below it, and at no other. NaN if no disk of valid pixels fits into
+        the map, so that no threshold leaves a defect.
     """
-    largest = _LARGEST[dtype]
-    if scores.dtype == dtype and np.abs(scores).max(initial=0) <= largest:
-        return scores
-    rounded: NDArray[Any] = np.clip(scores, -largest, largest).astype(dtype, copy=False)
-    return rounded
+
+    scores: NDArray[Any]
+    anomaly: NDArray[Any]
+    score: Any
+
+    @classmethod
+    def of(cls, scores: NDArray[Any], dtype: str, *, polarity: str | None, kernel_size: int) -> Self:
+        """Measure a score map.
+
+        Parameters
+        ----------
+        scores : ndarray, shape (H, W)
+            Scores as they were computed or read.
+        dtype : {"float16", "float32"}
+            Type in which maps are stored.
+        polarity : str or None
+            What counts in a map of signed scores; None if scores are anomaly scores.
+        kernel_size : int
+            Radius of the disk that removes specks; 0 for none.
+        """
+        largest = _LARGEST[dtype]
+        given = scores.astype(np.float32) if scores.dtype == np.float16 else scores
+        limited = np.clip(given, -largest, largest)
+        single = limited.dtype == np.float32
+        rounded = to_half(limited) if single and dtype == "float16" else limited.astype(dtype, copy=False)
+        # Rounding keeps the order and signs, and opening takes minima and maxima alone: the score is the same whether
+        # maps are rounded before or it is rounded after, and half precision is slow.
+        exact = limited if single else rounded
+        highest = float(opened(_anomaly(exact, polarity), kernel_size).max())
+        score = rounded.dtype.type(highest if math.isfinite(highest) else math.nan)
+        return cls(rounded, _anomaly(rounded, polarity), score)
+
+
+def _anomaly(scores: NDArray[Any], polarity: str | None) -> NDArray[Any]:
+    return scores if polarity is None else magnitude(scores, polarity)
 
 
 def opened(anomaly: NDArray[Any], kernel_size: int) -> NDArray[np.float32]:
@@ -44,10 +86,11 @@ def opened(anomaly: NDArray[Any], kernel_size: int) -> NDArray[np.float32]:
     ndarray of float32, shape (H, W)
         The opening; -inf where no disk without NaN reaches.
     """
-    values: NDArray[np.float32] = np.where(np.isnan(anomaly), np.float32(-np.inf), anomaly).astype(np.float32)
+    values: NDArray[np.float32] = np.array(anomaly, np.float32)
+    cv2.patchNaNs(values, -math.inf)
     if kernel_size == 0:
         return values
-    kernel: NDArray[np.uint8] = disk(kernel_size)  # type: ignore[no-untyped-call]
+    kernel = _disk(kernel_size)
     # The image's border takes no part, as in `compute_mask`. OpenCV's own border value is finite, and -inf is not.
     eroded = cv2.erode(values, kernel, borderType=cv2.BORDER_CONSTANT, borderValue=math.inf)
     return np.asarray(
@@ -55,10 +98,7 @@ def opened(anomaly: NDArray[Any], kernel_size: int) -> NDArray[np.float32]:
     )
 
 
-def image_score(anomaly: NDArray[Any], kernel_size: int) -> Any:
-    """Return the score of an image in the type of its map: a defect is left at thresholds below it, and at no other.
-
-    NaN if no disk of valid pixels fits into the map, so that no threshold leaves a defect.
-    """
-    highest = float(opened(anomaly, kernel_size).max())
-    return anomaly.dtype.type(highest if math.isfinite(highest) else math.nan)
+@lru_cache(1)
+def _disk(radius: int) -> NDArray[np.uint8]:
+    kernel: NDArray[np.uint8] = disk(radius)  # type: ignore[no-untyped-call]
+    return kernel

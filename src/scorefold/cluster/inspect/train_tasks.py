@@ -11,12 +11,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scorefold.cluster.inspect.image_run import reason
-from scorefold.cluster.inspect.scoring import image_score, stored
+from scorefold.cluster.inspect.scoring import ScoredImage
 from scorefold.cluster.inspect.states import empty_states, fold, merge_records, pack, results_of
 from scorefold.cluster.inspect.train_run import TrainRun
 from scorefold.errors import InputError
 from scorefold.inspection.inspector import Aligned, Inspector
-from scorefold.inspection.polarity import magnitude
 from scorefold.inspection.recipe import METHODS
 from scorefold.inspection.variation import VariationModel
 from scorefold.io.names import readable_path
@@ -116,9 +115,11 @@ def calibrate(run: TrainRun, node: Node) -> str:
         except Exception as error:  # noqa: BLE001 - damaged images raise exceptions of many kinds
             failures[entry.name] = reason(error, entry.name)
             continue
-        anomaly = magnitude(stored(signed, "float16"), run.recipe.polarity)
-        scores[row] = image_score(anomaly, run.recipe.kernel_size)
-        fold(analyzers, states, "pixels", anomaly)
+        scored = ScoredImage.of(
+            signed, "float16", polarity=run.recipe.polarity, kernel_size=run.recipe.kernel_size
+        )
+        scores[row] = scored.score
+        fold(analyzers, states, "pixels", scored.anomaly)
         fold(analyzers, states, "moments", scores[row : row + 1].astype(np.float64))
     fold(analyzers, states, "images", scores)
     run.store.commit(

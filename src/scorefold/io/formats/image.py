@@ -4,7 +4,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -31,7 +30,7 @@ class _LastDecoded(threading.local):
 
     def get(self, path: str, page: int, decode: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         """Return the pixels of a page, read-only; decode them if they are not at hand or the file changed."""
-        status = Path(path).stat()
+        status = os.stat(path)
         key = (path, page, status.st_mtime_ns, status.st_size, status.st_ino)
         if self.pixels is None or self.key != key:
             self.key, self.pixels = None, None
@@ -85,7 +84,8 @@ def _decode(content: bytes, header: ImageHeader | None) -> NDArray[Any]:
 
 
 def _content(path: str) -> bytes:
-    content = Path(path).read_bytes()
+    with open(path, "rb") as file:
+        content = file.read()
     if not content:
         raise FormatError("empty file")
     return content
