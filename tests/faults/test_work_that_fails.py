@@ -95,15 +95,17 @@ def broken_merge(monkeypatch):
 
     def breaks(times):
         calls = Counter()
-        whole = tasks._TASKS["match"]["merge"]
+        task_of = tasks.task_of
 
         def merge(run, node):
             calls[node.key] += 1
             if calls[node.key] <= times:
                 raise RuntimeError("the disk\nis on fire")
-            return whole(run, node)
+            return task_of("match", "merge")(run, node)
 
-        monkeypatch.setitem(tasks._TASKS["match"], "merge", merge)
+        monkeypatch.setattr(
+            tasks, "task_of", lambda kind, stage: merge if stage == "merge" else task_of(kind, stage)
+        )
         return calls
 
     return breaks

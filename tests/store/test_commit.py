@@ -83,7 +83,7 @@ def test_another_format_is_named():
 
     text = json.dumps(body, sort_keys=True)
     data = json.dumps({"body": body, "sha256": hashlib.sha256(text.encode()).hexdigest()}).encode()
-    with pytest.raises(StoreError, match="format 99, this version reads 1"):
+    with pytest.raises(StoreError, match="format 99, this version reads 2"):
         Commit.from_bytes(data)
 
 

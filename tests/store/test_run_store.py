@@ -74,7 +74,7 @@ def test_what_is_no_run_is_refused_and_nothing_is_made(tmp_path):
     assert list((tmp_path / "folder").iterdir()) == []
 
 
-@pytest.mark.parametrize("layout", [0, 2, "1", None])
+@pytest.mark.parametrize("layout", [0, 1, 3, "2", None])
 def test_another_layout_is_refused_rather_than_misread(run, layout):
     run.update_attributes(format=layout)
     with pytest.raises(

@@ -5,23 +5,11 @@ import multiprocessing
 import threading
 import time
 from collections.abc import Callable
+from functools import cache
+from importlib import import_module
 from typing import Any
 
-from scorefold.cluster.inspect import (
-    evaluate_tasks,
-    measure_tasks,
-    report_tasks,
-    score_tasks,
-    sheet_tasks,
-    train_tasks,
-)
 from scorefold.cluster.kinds import run_of
-from scorefold.cluster.match.bases import compress_cells
-from scorefold.cluster.match.candidate_tasks import find_candidates
-from scorefold.cluster.match.pick_tasks import call_picks
-from scorefold.cluster.match.refine_tasks import refine
-from scorefold.cluster.match.render_tasks import render_target, write_report
-from scorefold.cluster.match.search_tasks import merge_states, score_leaf, write_result
 from scorefold.cluster.run import Run, RunReference
 from scorefold.errors import DamagedPartialError
 from scorefold.planning.node import Node
@@ -29,38 +17,38 @@ from scorefold.planning.node import Node
 COLLECT_SECONDS = 0.25
 """Work between two collections of cycles, each of which takes about a tenth of a second."""
 
-_TASKS: dict[str, dict[str, Callable[[Any, Node], str]]] = {
+_TASKS = {
     "match": {
-        "compress": compress_cells,
-        "score_leaf": score_leaf,
-        "merge": merge_states,
-        "write_result": write_result,
-        "find_candidates": find_candidates,
-        "refine": refine,
-        "call_picks": call_picks,
-        "render": render_target,
-        "report": write_report,
+        "compress": "match.bases.compress_cells",
+        "score_leaf": "match.search_tasks.score_leaf",
+        "merge": "match.search_tasks.merge_states",
+        "write_result": "match.search_tasks.write_result",
+        "find_candidates": "match.candidate_tasks.find_candidates",
+        "refine": "match.refine_tasks.refine",
+        "call_picks": "match.pick_tasks.call_picks",
+        "render": "match.render_tasks.render_target",
+        "report": "match.render_tasks.write_report",
     },
     "train": {
-        "fold_images": train_tasks.fold_images,
-        "merge_images": train_tasks.merge_images,
-        "learn": train_tasks.learn,
-        "calibrate": train_tasks.calibrate,
-        "merge_calibrations": train_tasks.merge_calibrations,
-        "report": train_tasks.write_report,
+        "fold_images": "inspect.train_tasks.fold_images",
+        "merge_images": "inspect.train_tasks.merge_images",
+        "learn": "inspect.train_tasks.learn",
+        "calibrate": "inspect.train_tasks.calibrate",
+        "merge_calibrations": "inspect.train_tasks.merge_calibrations",
+        "report": "inspect.train_tasks.write_report",
     },
     "inspect": {
-        "score_images": score_tasks.score_images,
-        "merge_scores": score_tasks.merge_scores,
-        "evaluate": evaluate_tasks.evaluate,
-        "merge_evaluations": evaluate_tasks.merge_evaluations,
-        "set_threshold": measure_tasks.set_threshold,
-        "measure": measure_tasks.measure,
-        "render": sheet_tasks.render_sheet,
-        "report": report_tasks.write_report,
+        "score_images": "inspect.score_tasks.score_images",
+        "merge_scores": "inspect.score_tasks.merge_scores",
+        "evaluate": "inspect.evaluate_tasks.evaluate",
+        "merge_evaluations": "inspect.evaluate_tasks.merge_evaluations",
+        "set_threshold": "inspect.measure_tasks.set_threshold",
+        "measure": "inspect.measure_tasks.measure",
+        "render": "inspect.sheet_tasks.render_sheet",
+        "report": "inspect.report_tasks.write_report",
     },
 }
-"""What does a piece of work, by kind of run and stage."""
+"""What does a piece of work, by kind of run and stage; imported when it is first needed, since that takes seconds."""
 
 
 class _Cycles:
@@ -90,6 +78,14 @@ _one_at_a_time = threading.Lock()
 """Memory is planned, and transforms have buffers, for one task a process."""
 
 
+@cache
+def task_of(kind: str, stage: str) -> Callable[[Any, Node], str]:
+    """Return what does the work of a stage of runs of a kind."""
+    module, name = _TASKS[kind][stage].rsplit(".", 1)
+    task: Callable[[Any, Node], str] = getattr(import_module(f"scorefold.cluster.{module}"), name)
+    return task
+
+
 def run_node(run: RunReference, node: Node, *inputs: str) -> str:  # noqa: ARG001
     """Do one piece of work of a run.
 
@@ -112,7 +108,7 @@ def run_node(run: RunReference, node: Node, *inputs: str) -> str:  # noqa: ARG00
             opened = run_of(run)
             if _is_committed(opened, node):
                 return node.key
-            return _TASKS[opened.kind][node.stage](opened, node)
+            return task_of(opened.kind, node.stage)(opened, node)
         finally:
             _cycles.collect()
 

@@ -7,12 +7,10 @@ from importlib import import_module
 from math import isfinite
 from operator import index as whole_number
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
-import matplotlib as mpl
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from scorefold.errors import InputError, ScorefoldWarning
@@ -20,6 +18,9 @@ from scorefold.post_processing.levels import NO_VALUE, as_levels
 from scorefold.rendering.colour import INK
 from scorefold.rendering.ink import text_picture, text_size
 from scorefold.rendering.picture import Picture, encode_png
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DOTS_PER_INCH = 100
 """Pixels of a picture per inch of `figure_size`."""
@@ -159,12 +160,15 @@ class Visualizer:
         return page
 
     @property
-    def figure(self) -> Figure:
+    def figure(self) -> "Figure":
         """The picture as a new Matplotlib figure, for loggers that take one.
 
         Unknown to pyplot, hence freed with its last reference.
         """
         inches = (self._width / DOTS_PER_INCH, self._height / DOTS_PER_INCH)
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
         figure = Figure(figsize=inches, dpi=DOTS_PER_INCH)
         FigureCanvasAgg(figure)
         axes = figure.add_axes((0, 0, 1, 1))
@@ -266,6 +270,8 @@ def _colours(name: str | None) -> Picture:
     """Return the colours of 256 levels in a colour map."""
     if name is None:
         return np.arange(256, dtype=np.uint8)[:, np.newaxis].repeat(3, axis=1)
+    import matplotlib as mpl
+
     if name not in mpl.colormaps:
         raise InputError(f'colour map "{name}": Matplotlib has no such map; try "jet", "turbo" or "gray".')
     table: Picture = np.rint(mpl.colormaps[name](np.arange(256))[:, :3] * 255).astype(np.uint8)

@@ -1,6 +1,5 @@
 """From values to colours: robust contrast for images, a perceptual map for scores, hatching for no data."""
 
-import matplotlib as mpl
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -105,6 +104,8 @@ def score_picture(scores: ArrayLike, limits: tuple[float, float], ground: Pictur
     """
     array = np.asarray(scores, dtype=np.float64)
     fraction = _fraction(np.where(np.isneginf(array), np.nan, array), limits)
+    import matplotlib as mpl
+
     # Matplotlib's table has 256 rows; rows are looked up directly so that pictures need no Figure.
     table = mpl.colormaps[SCORE_COLOUR_MAP](np.arange(256))[:, :3] * 255
     colours: NDArray[np.float64] = table[np.rint(255 * fraction).astype(np.intp)]

@@ -2,20 +2,19 @@
 
 from collections.abc import Sequence
 from io import BytesIO, StringIO
+from typing import TYPE_CHECKING
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from scorefold.errors import InputError
 from scorefold.rendering.colour import ACCENT, FAINT_INK, INK
 from scorefold.rendering.legend import check_threshold
 from scorefold.rendering.picture import Colour
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _FIGURE_SIZE = (6.4, 3.4)
 _INCH = 100
@@ -33,7 +32,7 @@ def hexadecimal(colour: Colour) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-def score_histogram_figure(counts: ArrayLike, edges: ArrayLike, threshold: float) -> Figure:
+def score_histogram_figure(counts: ArrayLike, edges: ArrayLike, threshold: float) -> "Figure":
     """Draw how often each score occurs, counts on a logarithmic scale, with the threshold marked.
 
     Parameters
@@ -81,7 +80,7 @@ def score_histogram_figure(counts: ArrayLike, edges: ArrayLike, threshold: float
     return figure
 
 
-def mark_threshold(axes: Axes, threshold: float) -> None:
+def mark_threshold(axes: "Axes", threshold: float) -> None:
     """Mark a threshold on the horizontal axis, whose limits are set, by a labelled line."""
     rightwards = threshold < sum(axes.get_xlim()) / 2
     axes.axvline(threshold, color=hexadecimal(ACCENT), linewidth=1.5)
@@ -98,7 +97,7 @@ def mark_threshold(axes: Axes, threshold: float) -> None:
     )
 
 
-def score_rank_figure(scores: Sequence[float] | ArrayLike, threshold: float) -> Figure:
+def score_rank_figure(scores: Sequence[float] | ArrayLike, threshold: float) -> "Figure":
     """Draw the picks' scores from best to worst, with the threshold marked.
 
     A step in the curve separates two populations; a threshold that cuts a smooth slope deserves a look at
@@ -127,6 +126,8 @@ def score_rank_figure(scores: Sequence[float] | ArrayLike, threshold: float) -> 
     >>> figure.axes[0].lines[0].get_ydata().tolist()
     [0.9, 0.5, 0.3]
     """
+    from matplotlib.ticker import MaxNLocator
+
     check_threshold(threshold)
     falling = np.sort(np.asarray(scores, dtype=np.float64).ravel())[::-1]
     figure, axes = empty_figure("rank", "score")
@@ -156,20 +157,25 @@ def score_rank_figure(scores: Sequence[float] | ArrayLike, threshold: float) -> 
     return figure
 
 
-def figure_to_png(figure: Figure, dots_per_inch: float = 150.0) -> bytes:
+def figure_to_png(figure: "Figure", dots_per_inch: float = 150.0) -> bytes:
     """Return a figure as PNG; figures alike give the same bytes."""
     stream = BytesIO()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     FigureCanvasAgg(figure).print_figure(stream, dpi=dots_per_inch, metadata={"Software": None})
     return stream.getvalue()
 
 
-def figure_to_svg(figure: Figure, name: str) -> str:
+def figure_to_svg(figure: "Figure", name: str) -> str:
     """Return a figure as an ``<svg>`` element for an HTML page; figures alike give the same string.
 
     Text stays text. `name` starts every id, so that several figures may share a page.
     """
     stream = StringIO()
     metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     with mpl.rc_context({"svg.hashsalt": "scorefold", "svg.fonttype": "none"}):
         FigureCanvasSVG(figure).print_figure(stream, metadata=metadata, format="svg")
     text = stream.getvalue()
@@ -179,8 +185,10 @@ def figure_to_svg(figure: Figure, name: str) -> str:
     return text
 
 
-def empty_figure(horizontal: str, vertical: str) -> tuple[Figure, Axes]:
+def empty_figure(horizontal: str, vertical: str) -> "tuple[Figure, Axes]":
     """Return an empty figure on a transparent ground, with labelled axes and no box."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=_FIGURE_SIZE, dpi=_INCH, layout="constrained", facecolor="none")
     axes = figure.add_subplot(facecolor="none")
     axes.spines[["top", "right"]].set_visible(False)

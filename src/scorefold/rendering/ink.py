@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 import cv2
-import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -21,6 +20,8 @@ _SUBPIXEL_BITS = 4
 @lru_cache(maxsize=64)
 def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
     name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    import matplotlib as mpl
+
     path = Path(mpl.get_data_path()) / "fonts" / "ttf" / name
     # The basic layout is in every Pillow build: the same text gives the same pixels everywhere.
     return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)

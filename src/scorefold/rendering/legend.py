@@ -3,7 +3,6 @@
 from math import floor, log10
 
 import numpy as np
-from matplotlib.ticker import MaxNLocator
 
 from scorefold.errors import InputError
 from scorefold.rendering.colour import ACCENT, CASING, FAINT_INK, INK, SCORE_GROUND, score_picture
@@ -83,6 +82,8 @@ def ticked_bar(
         picture[bar_top - text // 3 : bar_top + thickness, mark - half - 1 : mark + half + 2] = CASING
         picture[bar_top - text // 3 : bar_top + thickness, mark - half : mark + half + 1] = ACCENT
         _centred(picture, f"threshold {threshold:.4g}", 0, mark, text, ACCENT, bold=True)
+
+    from matplotlib.ticker import MaxNLocator
 
     ticks = MaxNLocator(nbins=5, integer=whole).tick_values(*limits)
     for tick in (tick for tick in ticks if limits[0] <= tick <= limits[1]):

@@ -8,13 +8,15 @@ from html import escape
 from importlib.resources import files
 from math import isnan
 from string import Template
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from scorefold.errors import InputError
 from scorefold.rendering.colour import ACCENT, FAINT_INK, INK
 from scorefold.rendering.curves import BARS, figure_to_svg, hexadecimal
 from scorefold.rendering.picture import Colour
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 ROWS_PER_PAGE = 100
 """Rows of a table that are shown at a time, and all that is seen of it without scripts."""
@@ -122,7 +124,7 @@ def description(entries: Iterable[tuple[str, str]]) -> str:
     return "<dl>" + "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in entries) + "</dl>"
 
 
-def curve(figure: Figure, name: str, caption: str, theme: Mapping[Colour, str] = THEME) -> str:
+def curve(figure: "Figure", name: str, caption: str, theme: Mapping[Colour, str] = THEME) -> str:
     """Return a figure in the page's own colours and font, so that it follows the theme."""
     drawing = figure_to_svg(figure, name)
     for colour, variable in theme.items():

@@ -2,13 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from scorefold.errors import InputError
@@ -18,6 +14,10 @@ from scorefold.rendering.ink import one_line
 from scorefold.rendering.inspection.image import VERDICT_COLOURS
 from scorefold.rendering.legend import check_threshold, counted
 from scorefold.rendering.picture import Colour
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 CurveKind: TypeAlias = Literal["roc", "pr", "pro"]
 Level: TypeAlias = Literal["images", "pixels"]
@@ -83,7 +83,7 @@ class EvaluationCurve:
             )
 
 
-def image_score_figure(groups: Mapping[str, ArrayLike], threshold: float) -> Figure:
+def image_score_figure(groups: Mapping[str, ArrayLike], threshold: float) -> "Figure":
     """Draw how often each image score occurs, counts on a logarithmic scale, with the threshold marked.
 
     Parameters
@@ -135,7 +135,7 @@ def image_score_figure(groups: Mapping[str, ArrayLike], threshold: float) -> Fig
     return figure
 
 
-def evaluation_figure(curves: Sequence[EvaluationCurve]) -> Figure:
+def evaluation_figure(curves: Sequence[EvaluationCurve]) -> "Figure":
     """Draw the curves of one kind, of images and of pixels, with the point of the run's threshold.
 
     Parameters
@@ -179,6 +179,8 @@ def evaluation_figure(curves: Sequence[EvaluationCurve]) -> Figure:
             )
     axes.set_xlim(-0.01 * limit, 1.01 * limit)
     axes.set_ylim(-0.01, 1.02)
+    from matplotlib.lines import Line2D
+
     lines, labels = axes.get_legend_handles_labels()
     if any(curve.point is not None for curve in curves):
         lines.append(
@@ -222,7 +224,10 @@ def _printable(name: str) -> str:
     return one_line(name.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
-def _legend(axes: Axes, colours: Mapping[str, Colour], groups: Mapping[str, NDArray[np.float64]]) -> None:
+def _legend(axes: "Axes", colours: Mapping[str, Colour], groups: Mapping[str, NDArray[np.float64]]) -> None:
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
+
     patches = [
         Line2D([], [], color=hexadecimal(colour), linewidth=7, alpha=0.6) for colour in colours.values()
     ]
