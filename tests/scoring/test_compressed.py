@@ -1,28 +1,18 @@
 """The compressed engine beside the exact one: equal without tolerance, within the residual with it."""
 
-from functools import cache
-
 import numpy as np
 import pytest
 
 from scorefold.analyzer import (
-    AbstractAnalyzer,
     AnalyzerProduct,
     ApproximateScoreMoments,
-    MaxScoreOverRotations,
-    RotationTable,
     ScoreMoments,
 )
 from scorefold.errors import InputError
-from scorefold.rotations import plane_rotations, rotation_cells, space_rotations
-from scorefold.scoring.compressed import CellFilters, CompressedEngine, check_compressible
-from scorefold.scoring.engine import ExactEngine
-from scorefold.scoring.fft import provider
-from scorefold.scoring.masks import template_mask
+from scorefold.rotations import plane_rotations, rotation_cells
+from scorefold.scoring.compressed import CellFilters, check_compressible
 from scorefold.scoring.score import get_score
 from scorefold.scoring.template import Template
-from scorefold.scoring.tile import Tile
-from scorefold.testing.planting import chain_density
 
 # Sums of a few hundred products and of up to 64 maps in single precision, over scores of size 1.
 ROUNDING = 2e-5
@@ -30,118 +20,11 @@ ROUNDING = 2e-5
 SEARCHES = ("FLCSphericalMask", "NCC", "CAM")
 
 
-class Search:
-    """Noise that is searched for a template of detail, in one tile or in two, by either engine."""
-
-    def __init__(self, ndim, name="FLCSphericalMask", *, tiles=1, pad_edges=False, dtype="float32"):
-        rng = np.random.default_rng(3)
-        self.shape = (40, 34) if ndim == 2 else (17, 15, 16)
-        self.target = rng.normal(size=self.shape)
-        if ndim == 2:
-            self.rotations, self.angle, values = plane_rotations(9.0), 40.0, rng.normal(size=(11, 11))
-        else:
-            self.rotations, self.angle = space_rotations(45), 75.0
-            values = chain_density(rng, 8, blur=0.8)
-        score = get_score(name)
-        mask = template_mask("sphere", values.shape)
-        self.template = Template(score.template_values(values), mask, self.rotations)
-        self.cells = rotation_cells(self.rotations, self.angle)
-        length = -(-self.shape[0] // tiles)
-        self.tiles = [
-            Tile(
-                (start, *[0] * (ndim - 1)), (min(length, self.shape[0] - start), *self.shape[1:]), self.shape
-            )
-            for start in range(0, self.shape[0], length)
-        ]
-        fft_shape = tuple(
-            n + b - 1 for n, b in zip((length, *self.shape[1:]), self.template.box, strict=True)
-        )
-        self.exact = ExactEngine(
-            self.template, self.rotations, score, provider(), fft_shape, dtype=dtype, pad_edges=pad_edges
-        )
-        self.filters = CellFilters(self.template, self.rotations, score, self.cells)
-        self.pixels = [
-            tile.read(
-                lambda region: self.target[region],
-                self.template.box,
-                mean=float(self.target.mean()),
-                std=float(self.target.std()),
-                margin=score.margin,
-                pad_edges=pad_edges,
-            )
-            for tile in self.tiles
-        ]
-
-    def maximum(self, tile, **options):
-        return MaxScoreOverRotations(
-            tile.shape,
-            offset=tile.start,
-            dtype=self.exact.correlator.dtype,
-            **{"rotations": RotationTable(self.rotations), "score_threshold": -np.inf, **options},
-        )
-
-    def run(self, engine, steps, analyzer_of):
-        """Return the results of all tiles after all steps."""
-        analyzers = [analyzer_of(tile) for tile in self.tiles]
-        states = [analyzer.init_state() for analyzer in analyzers]
-        batch = engine.prepare(self.tiles, self.pixels, analyzers)
-        for step in steps:
-            states = batch.fold(step, states)
-        return [analyzer.result(state) for analyzer, state in zip(analyzers, states, strict=True)]
-
-    def exactly(self, analyzer_of):
-        return self.run(self.exact, range(len(self.rotations)), analyzer_of)
-
-    def compressed(self, tolerance, analyzer_of, cells=None):
-        engine = CompressedEngine(self.exact, self.filters, lambda cell: self.filters.basis(cell, tolerance))
-        return self.run(engine, range(len(self.cells)) if cells is None else cells, analyzer_of)
-
-
-@cache
-def a_search(*arguments, **options):
-    return Search(*arguments, **options)
-
-
-class ScoreMaps(AbstractAnalyzer):
-    """A third party's analyzer, which knows score maps alone and keeps them all."""
-
-    def init_state(self):
-        return {}
-
-    def __call__(self, state, scores, rotation_matrix, *, rotation_id=None, **kwargs):
-        return {**state, rotation_id: scores.copy()}
-
-    def result(self, state, **kwargs):
-        return state
-
-    def merge(self, results, **kwargs):
-        return {number: scores for result in results for number, scores in (result or {}).items()}
-
-    def resume(self, result):
-        return result
-
-    def to_arrays(self, result):
-        return {str(number): scores for number, scores in result.items()}
-
-    def from_arrays(self, arrays):
-        return {int(number): scores for number, scores in arrays.items()}
-
-    shareable = False
-
-
-def all_maps(results):
-    """Return the score maps of one tile, in the order of their ids."""
-    (result,) = results
-    return np.stack([result[number] for number in sorted(result)])
-
-
 @pytest.mark.parametrize("name", SEARCHES)
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_without_tolerance_the_maximum_is_the_exact_engines(ndim, name):
+def test_without_tolerance_the_maximum_is_the_exact_engines(ndim, name, a_search):
     search = a_search(ndim, name, tiles=2)
-    maps = np.concatenate(
-        [np.stack([m[i] for i in sorted(m)]) for m in search.exactly(lambda _: ScoreMaps())], 1
-    )
+    maps = search.score_maps()
     ordered = np.sort(maps, axis=0)
     found = search.compressed(0.0, search.maximum)
     scores = np.concatenate([result.scores for result in found])
@@ -158,7 +41,7 @@ def test_without_tolerance_the_maximum_is_the_exact_engines(ndim, name):
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_positions_beyond_the_edge_are_scored_if_asked_for(ndim):
+def test_positions_beyond_the_edge_are_scored_if_asked_for(ndim, a_search):
     search = a_search(ndim, pad_edges=True)
     (exact,) = search.exactly(search.maximum)
     (found,) = search.compressed(0.0, search.maximum)
@@ -167,11 +50,11 @@ def test_positions_beyond_the_edge_are_scored_if_asked_for(ndim):
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_no_score_is_off_by_more_than_the_residual_of_its_rotation(ndim):
+def test_no_score_is_off_by_more_than_the_residual_of_its_rotation(ndim, a_search):
     search = a_search(ndim)
     exact, found = (
-        all_maps(search.exactly(lambda _: ScoreMaps())),
-        all_maps(search.compressed(0.3, lambda _: ScoreMaps())),
+        search.score_maps(),
+        search.score_maps(0.3),
     )
     np.testing.assert_array_equal(np.isnan(found), np.isnan(exact))
     residuals = np.empty(len(search.rotations))
@@ -191,13 +74,13 @@ def test_no_score_is_off_by_more_than_the_residual_of_its_rotation(ndim):
 
 @pytest.mark.parametrize("tolerance", [0.0, 0.3])
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_the_fused_path_finds_what_the_score_maps_hold(ndim, tolerance):
+def test_the_fused_path_finds_what_the_score_maps_hold(ndim, tolerance, a_search):
     search = a_search(ndim)
     (fused,) = search.compressed(
         tolerance, lambda tile: AnalyzerProduct(search.maximum(tile), ApproximateScoreMoments())
     )
     maximum, moments = fused
-    maps = all_maps(search.compressed(tolerance, lambda _: ScoreMaps()))
+    maps = search.score_maps(tolerance)
     scored = np.isfinite(maps[0])
     np.testing.assert_array_equal(maximum.scores[scored], maps.max(axis=0)[scored])
     np.testing.assert_array_equal(maximum.rotations[scored], maps.argmax(axis=0)[scored])
@@ -214,7 +97,7 @@ def test_the_fused_path_finds_what_the_score_maps_hold(ndim, tolerance):
     [{"use_memmap": True}, {"jax_mode": True}, {"rotations": None}],
     ids=["memmap", "functional", "no set"],
 )
-def test_a_maximum_that_cannot_be_folded_in_place_gets_score_maps(options):
+def test_a_maximum_that_cannot_be_folded_in_place_gets_score_maps(options, a_search):
     search = a_search(3)
     (fused,) = search.compressed(0.3, search.maximum)
     (plain,) = search.compressed(0.3, lambda tile: search.maximum(tile, **options))
@@ -228,7 +111,7 @@ def test_a_maximum_that_cannot_be_folded_in_place_gets_score_maps(options):
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_cells_in_any_order_and_any_parts_give_the_same_bytes(ndim):
+def test_cells_in_any_order_and_any_parts_give_the_same_bytes(ndim, a_search):
     search = a_search(ndim, tiles=2)
 
     def analyzer_of(tile):
@@ -249,7 +132,7 @@ def test_cells_in_any_order_and_any_parts_give_the_same_bytes(ndim):
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_statistics_are_those_of_the_exact_engine_within_a_percent(ndim):
+def test_statistics_are_those_of_the_exact_engine_within_a_percent(ndim, a_search):
     search = a_search(ndim)
     (exact,) = search.exactly(lambda _: ScoreMoments())
     (found,) = search.compressed(0.3, lambda _: ApproximateScoreMoments())
@@ -261,7 +144,7 @@ def test_statistics_are_those_of_the_exact_engine_within_a_percent(ndim):
 
 
 @pytest.mark.parametrize("name", ["CC", "LCC", "FLC", "MCC"])
-def test_scores_that_are_not_linear_in_the_template_are_refused(name):
+def test_scores_that_are_not_linear_in_the_template_are_refused(name, a_search):
     template = a_search(2).template
     with pytest.raises(InputError, match=f"^engine compressed: score {name} .* Use --engine exact[^\n]*$"):
         check_compressible(get_score(name), template)

@@ -26,8 +26,8 @@ def to_half(values: NDArray[np.float32]) -> NDArray[np.float16]:
 
     Examples
     --------
-    >>> to_half(np.array([0.1, -70000, 1e-8, np.nan], np.float32))
-    array([ 0.09998,     -inf,  0.     ,      nan], dtype=float16)
+    >>> to_half(np.array([0.1, -70000, 1e-8, np.nan], np.float32)).tolist()
+    [0.0999755859375, -inf, 0.0, nan]
     """
     flat = np.ascontiguousarray(values, np.float32).ravel()
     halves = np.empty(flat.size, np.uint16)

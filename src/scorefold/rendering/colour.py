@@ -102,10 +102,10 @@ def score_picture(scores: ArrayLike, limits: tuple[float, float], ground: Pictur
     -------
     (H, W, 3) uint8 array
     """
-    array = np.asarray(scores, dtype=np.float64)
-    fraction = _fraction(np.where(np.isneginf(array), np.nan, array), limits)
     import matplotlib as mpl
 
+    array = np.asarray(scores, dtype=np.float64)
+    fraction = _fraction(np.where(np.isneginf(array), np.nan, array), limits)
     # Matplotlib's table has 256 rows; rows are looked up directly so that pictures need no Figure.
     table = mpl.colormaps[SCORE_COLOUR_MAP](np.arange(256))[:, :3] * 255
     colours: NDArray[np.float64] = table[np.rint(255 * fraction).astype(np.intp)]

@@ -171,11 +171,11 @@ def figure_to_svg(figure: "Figure", name: str) -> str:
 
     Text stays text. `name` starts every id, so that several figures may share a page.
     """
-    stream = StringIO()
-    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     import matplotlib as mpl
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
+    stream = StringIO()
+    metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with mpl.rc_context({"svg.hashsalt": "scorefold", "svg.fonttype": "none"}):
         FigureCanvasSVG(figure).print_figure(stream, metadata=metadata, format="svg")
     text = stream.getvalue()

@@ -69,6 +69,8 @@ def ticked_bar(
     -------
     (H, width, 3) uint8 array
     """
+    from matplotlib.ticker import MaxNLocator
+
     first, last = bar_columns(width, text)
     thickness = ramp.shape[0]
     line_height, _ = text_size("0", text)
@@ -82,8 +84,6 @@ def ticked_bar(
         picture[bar_top - text // 3 : bar_top + thickness, mark - half - 1 : mark + half + 2] = CASING
         picture[bar_top - text // 3 : bar_top + thickness, mark - half : mark + half + 1] = ACCENT
         _centred(picture, f"threshold {threshold:.4g}", 0, mark, text, ACCENT, bold=True)
-
-    from matplotlib.ticker import MaxNLocator
 
     ticks = MaxNLocator(nbins=5, integer=whole).tick_values(*limits)
     for tick in (tick for tick in ticks if limits[0] <= tick <= limits[1]):

@@ -9,7 +9,7 @@ import pytest
 
 from scorefold.cluster import create_training, drive, open_run
 from scorefold.cluster.executor import SerialExecutor
-from scorefold.cluster.inspect.scoring import image_score, stored
+from scorefold.cluster.inspect.scoring import ScoredImage
 from scorefold.cluster.inspect.train_run import LEARN
 from scorefold.errors import InputError, StoreError
 from scorefold.inspection.features import cell_features
@@ -105,7 +105,10 @@ def test_a_good_image_is_scored_as_a_model_of_the_others_scores_it(learn, data_s
         others = [path for index, path in enumerate(images) if index != left_out]
         inspector = learn(tmp_path / f"without-{left_out}", images=others, method=method).model().inspector
         scores = inspector.compare(inspector.align(data_set.good[left_out]))
-        assert table["score"][left_out] == image_score(np.abs(stored(scores, "float16")), 1)
+        assert (
+            table["score"][left_out]
+            == ScoredImage.of(scores, "float16", polarity="both", kernel_size=1).score
+        )
     scores = np.asarray(table["score"])
     moments = run.good_scores()["moments"]
     assert (moments.count, moments.mean) == (len(images), pytest.approx(scores.mean(), rel=1e-15))

@@ -13,7 +13,7 @@ from scorefold.cluster.run import one_line
 from scorefold.errors import InputError
 from scorefold.planning.node import Node
 from scorefold.scoring.local import LocalScores
-from scorefold.scoring.rescoring import Candidate, Rescorer
+from scorefold.scoring.rescoring import Candidate, ExactScores, Rescorer
 from scorefold.scoring.score import TargetTile
 from scorefold.scoring.tile import Tile
 
@@ -235,41 +235,33 @@ class _Refiner:
             std=self._std,
             at_least=self._threshold,
         )
-        together = max(1, WINDOW_BYTES // (4 * int(run.filters.inside.sum())))
+        everywhere = not run.refining_step  # positions follow from the scores next to them then
+        voxels = (2 * REACH + 1) ** len(self._whole.shape)
+        together = max(1, WINDOW_BYTES // (4 * int(run.filters.inside.sum()) * voxels))
         peaks = []
-        for first in range(0, len(self._candidates), together):
-            some = self._candidates[first : first + together]
-            for candidate, cells in zip(some, rescorer.cells(some, self._whole, self._pixels), strict=True):
-                peak = self._climbed(candidate, cells, rescorer, found)
-                if peak is not None and found.add_maximum(self._index, peak.voxel):
-                    peaks.append(peak)
+        waiting = [(candidate, 1) for candidate in reversed(self._candidates)]
+        while waiting:
+            some = [waiting.pop() for _ in range(min(together, len(waiting)))]
+            given = [rescorer.surroundings(one, self._whole, self._pixels) for one, _ in some]
+            cells = rescorer.cells(given, everywhere=everywhere)
+            for (candidate, looks), around, looked_at in zip(some, given, cells, strict=True):
+                exact = rescorer.exact(around, looked_at, everywhere=everywhere)
+                if exact is None:
+                    continue
+                highest = self._note(exact, found)
+                if highest.voxel != candidate.voxel and looks < CLIMBS:
+                    waiting.append((highest, looks + 1))
+                elif found.add_maximum(self._index, highest.voxel):
+                    peaks.append(highest)
         return peaks
 
-    def _climbed(
-        self, candidate: Candidate, cells: list[int], rescorer: Rescorer, found: _Found
-    ) -> Candidate | None:
-        """Score a candidate and what is next to it, and go to the highest, until that is in the middle."""
-        for _ in range(CLIMBS):
-            exact = rescorer.exact(
-                candidate,
-                cells,
-                self._whole,
-                self._pixels,
-                everywhere=not self._run.refining_step,  # positions follow from the scores next to them then
-            )
-            if exact is None:
-                return None
-            for place in zip(*np.nonzero(exact.rotations >= 0), strict=True):
-                voxel = _voxel(place, exact.tile)
-                found.add_score(self._index, voxel, float(exact.scores[place]), int(exact.rotations[place]))
-            top = np.unravel_index(int(np.nanargmax(exact.scores)), exact.scores.shape)
-            before = candidate.voxel
-            candidate = Candidate(
-                _voxel(top, exact.tile), int(exact.rotations[top]), float(exact.scores[top])
-            )
-            if candidate.voxel == before:
-                break
-        return candidate
+    def _note(self, exact: ExactScores, found: _Found) -> Candidate:
+        """Note exact scores, and return the highest."""
+        for place in zip(*np.nonzero(exact.rotations >= 0), strict=True):
+            voxel = _voxel(place, exact.tile)
+            found.add_score(self._index, voxel, float(exact.scores[place]), int(exact.rotations[place]))
+        top = np.unravel_index(int(np.nanargmax(exact.scores)), exact.scores.shape)
+        return Candidate(_voxel(top, exact.tile), int(exact.rotations[top]), float(exact.scores[top]))
 
 
 def _voxel(place: tuple[Any, ...], tile: Tile) -> Voxel:

@@ -159,6 +159,8 @@ def evaluation_figure(curves: Sequence[EvaluationCurve]) -> "Figure":
     >>> evaluation_figure([curve]).axes[0].get_xlabel()
     'false positive rate'
     """
+    from matplotlib.lines import Line2D
+
     kinds = {curve.kind for curve in curves}
     if len(kinds) != 1:
         raise InputError(f"curves of kinds {sorted(kinds)} in one figure: give one kind.")
@@ -179,8 +181,6 @@ def evaluation_figure(curves: Sequence[EvaluationCurve]) -> "Figure":
             )
     axes.set_xlim(-0.01 * limit, 1.01 * limit)
     axes.set_ylim(-0.01, 1.02)
-    from matplotlib.lines import Line2D
-
     lines, labels = axes.get_legend_handles_labels()
     if any(curve.point is not None for curve in curves):
         lines.append(
