@@ -10,7 +10,9 @@ from scorefold.analyzer import (
 )
 from scorefold.errors import InputError
 from scorefold.rotations import plane_rotations, rotation_cells
-from scorefold.scoring.compressed import CellFilters, check_compressible
+from scorefold.scoring.basis import RANKS
+from scorefold.scoring.compressed import FINER, CellFilters, check_compressible
+from scorefold.scoring.masks import template_mask
 from scorefold.scoring.score import get_score
 from scorefold.scoring.template import Template
 
@@ -155,3 +157,25 @@ def test_a_mask_that_turns_with_the_template_is_refused():
     template = Template(np.random.default_rng(0).normal(size=(7, 9)), np.ones((7, 9)), rotations)
     with pytest.raises(InputError, match=r"^engine compressed: the mask changes .* Use --mask disk[^\n]*$"):
         CellFilters(template, rotations, get_score("NCC"), rotation_cells(rotations, 90))
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.3])
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_a_finer_basis_begins_like_the_coarse_one_and_leaves_less_out(ndim, tolerance, a_search):
+    search = a_search(ndim)
+    for cell in range(len(search.cells)):
+        coarse, finer = search.filters.bases(cell, tolerance)
+        alone = search.filters.basis(cell, tolerance)
+        np.testing.assert_array_equal(coarse.vectors, alone.vectors)
+        np.testing.assert_allclose(finer.vectors[: coarse.rank], coarse.vectors, atol=1e-6)
+        assert np.sqrt(np.mean(finer.residuals**2)) <= tolerance / FINER + 1e-3
+
+
+def test_a_finer_basis_is_as_fine_as_ranks_allow():
+    rotations = plane_rotations(0.5)
+    noise = np.random.default_rng(0).normal(size=(141, 141))
+    template = Template(noise, template_mask("disk", noise.shape), rotations)
+    filters = CellFilters(template, rotations, get_score("NCC"), rotation_cells(rotations, 90))
+    coarse, finer = filters.bases(0, 0.06)
+    assert coarse.rank < finer.rank == RANKS[-1]
+    assert finer.residuals.mean() > 0.06 / FINER

@@ -30,7 +30,7 @@ class Candidates:
             )
             for flat in best
         ]
-        self.bases = cache(lambda cell: search.filters.basis(cell, TOLERANCE))
+        self.bases = cache(lambda cell: search.filters.bases(cell, TOLERANCE)[1])
         local = LocalScores(search.template, search.score, dtype="float32", pad_edges=False)
         self.rescorer = Rescorer(search.filters, self.bases, local, std=self.std, at_least=at_least)
 

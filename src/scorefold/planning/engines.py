@@ -124,12 +124,15 @@ class BasisSize:
     cell_bytes : int
         The turned templates of the largest cell.
     partial_bytes : int
-        The bases of one partial.
+        The bases of one partial, as they are read to search with them.
+    finer_bytes : int
+        Those by which candidates are looked at.
     """
 
     rank: int
     cell_bytes: int
     partial_bytes: int
+    finer_bytes: int
 
 
 def basis_size(search: SearchOptions, template: Template, rotations: NDArray[np.float64]) -> BasisSize:
@@ -151,10 +154,15 @@ def basis_size(search: SearchOptions, template: Template, rotations: NDArray[np.
             f"{LARGEST_CELL}. Use a smaller --cell-angle."
         )
     filters = CellFilters(template, rotations, get_score(search.score), cells)
-    rank = filters.basis(int(np.argmax(np.diff(cells.starts))), search.tolerance).rank
-    expected = next((larger for larger in RANKS if larger > rank), rank)
+    basis, finer = filters.bases(int(np.argmax(np.diff(cells.starts))), search.tolerance)
+    expected = next((larger for larger in RANKS if larger > basis.rank), basis.rank)
     voxels = 4 * int(filters.inside.sum())
-    return BasisSize(expected, cells.largest * voxels, CELLS_OF_A_PARTIAL * expected * voxels)
+    return BasisSize(
+        expected,
+        cells.largest * voxels,
+        CELLS_OF_A_PARTIAL * expected * voxels,
+        CELLS_OF_A_PARTIAL * finer.rank * voxels,
+    )
 
 
 class CellSample:

@@ -32,8 +32,8 @@ class MemoryModel:
         Basis maps that are held at a time; 0 where every rotation has a map of its own.
     cell_bytes : int
         The turned templates of the largest cell, under the mask.
-    basis_bytes : int
-        The bases of one partial.
+    basis_bytes, finer_bytes : int
+        The bases of one partial: those that are searched with, and those by which candidates are looked at.
     """
 
     limit: int
@@ -43,6 +43,7 @@ class MemoryModel:
     rank: int = 0
     cell_bytes: int = 0
     basis_bytes: int = 0
+    finer_bytes: int = 0
 
     @property
     def state_bytes(self) -> int:
@@ -78,7 +79,8 @@ class MemoryModel:
 
     def compress_bytes(self) -> int:
         """Return the peak memory of a worker that makes bases: a cell, its Gram matrix's work, bases and their copy."""
-        return BASE_BYTES + 2 * self.cell_bytes + 2 * self.basis_bytes if self.rank else 0
+        bases = self.basis_bytes + self.finer_bytes
+        return BASE_BYTES + 2 * self.cell_bytes + 2 * bases if self.rank else 0
 
     def merge_bytes(self, fft_shape: Shape, tiles: int) -> int:
         """Return the peak memory of a worker that merges: the merged state, the next, copies of both."""

@@ -85,7 +85,13 @@ def make_plan(
     memory = _memory(template, search, memory_limit)
     if search.engine != "exact":
         size = basis_size(search, template, rotations)
-        memory = replace(memory, rank=size.rank, cell_bytes=size.cell_bytes, basis_bytes=size.partial_bytes)
+        memory = replace(
+            memory,
+            rank=size.rank,
+            cell_bytes=size.cell_bytes,
+            basis_bytes=size.partial_bytes,
+            finer_bytes=size.finer_bytes,
+        )
         if memory.compress_bytes() > memory_limit:
             raise InputError(
                 f"memory limit {memory_limit / 2**20:.0f} MiB: the basis of the largest cell needs "

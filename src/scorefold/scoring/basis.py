@@ -59,7 +59,7 @@ def one_thread() -> AbstractContextManager[object]:
     return limited
 
 
-def compress(arrays: Array, tolerance: float) -> Basis:
+def compress(arrays: Array, tolerance: float, principal: "Principal | None" = None) -> Basis:
     """Return the smallest basis that represents arrays up to a tolerance.
 
     The basis consists of the eigenvectors of the Gram matrix of the arrays with the largest eigenvalues, which no other
@@ -71,6 +71,8 @@ def compress(arrays: Array, tolerance: float) -> Basis:
         One array a row.
     tolerance : float
         Largest root mean square of the residuals, relative to that of the arrays.
+    principal : Principal, optional
+        The arrays' axes, if they are known.
 
     Returns
     -------
@@ -89,30 +91,46 @@ def compress(arrays: Array, tolerance: float) -> Basis:
     >>> basis.rank, bool(basis.residuals.max() < 1e-3)
     (2, True)
     """
-    rows = np.ascontiguousarray(arrays, np.float32)
-    with one_thread():
-        values, vectors = linalg.eigh((rows @ rows.T).astype(np.float64))
-        values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
-        kept = _rank(values, tolerance)
-        scale = np.sqrt(np.maximum(values[:kept], values[0] * 1e-12 or 1.0))
-        basis = ((vectors[:, :kept] / scale).T.astype(np.float32)) @ rows
-    coefficients = vectors[:, :kept] * scale
-    norms = np.einsum("rv,rv->r", rows, rows, dtype=np.float64)
-    left = np.maximum(norms - (coefficients**2).sum(axis=1), 0.0)
-    residuals = np.sqrt(left / np.where(norms > 0, norms, 1.0))
-    return Basis(basis, coefficients.astype(np.float32), residuals.astype(np.float32))
-
-
-def _rank(values: NDArray[np.float64], tolerance: float) -> int:
-    """Return the first rank in use whose share of the eigenvalues leaves no more than the tolerance, or refuse."""
-    total = float(values.sum())
-    left = np.append(total, total - np.cumsum(values))  # what rank 0, 1, ... leaves
-    needed = (
-        int(np.argmax(left <= tolerance**2 * total)) if (left <= tolerance**2 * total).any() else len(values)
-    )
+    principal = principal or Principal(arrays)
+    needed = principal.rank(tolerance)
     if needed > RANKS[-1]:
         raise InputError(
-            f"tolerance {tolerance:g}: the basis of a cell of {len(values)} rotations would have rank {needed}, "
+            f"tolerance {tolerance:g}: the basis of a cell of {len(arrays)} rotations would have rank {needed}, "
             f"more than {RANKS[-1]}. Use a larger --tolerance or a smaller --cell-angle."
         )
-    return min(next(rank for rank in RANKS if rank >= needed), len(values))
+    return principal.basis(next(rank for rank in RANKS if rank >= needed))
+
+
+class Principal:
+    """The principal axes of arrays, of which bases of every rank consist.
+
+    Parameters
+    ----------
+    arrays : ndarray, shape (n, v)
+        One array a row.
+    """
+
+    def __init__(self, arrays: Array) -> None:
+        self._rows = np.ascontiguousarray(arrays, np.float32)
+        with one_thread():
+            values, vectors = linalg.eigh((self._rows @ self._rows.T).astype(np.float64))
+        self._values, self._axes = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+
+    def rank(self, tolerance: float) -> int:
+        """Return the smallest rank whose basis leaves no more than a tolerance."""
+        total = float(self._values.sum())
+        left = np.append(total, total - np.cumsum(self._values))  # what rank 0, 1, ... leaves
+        enough = left <= tolerance**2 * total
+        return int(np.argmax(enough)) if enough.any() else len(self._values)
+
+    def basis(self, rank: int) -> Basis:
+        """Return the basis of a rank, or of the number of arrays if that is smaller."""
+        kept = min(rank, len(self._values))
+        scale = np.sqrt(np.maximum(self._values[:kept], self._values[0] * 1e-12 or 1.0))
+        with one_thread():
+            basis = ((self._axes[:, :kept] / scale).T.astype(np.float32)) @ self._rows
+        coefficients = self._axes[:, :kept] * scale
+        norms = np.einsum("rv,rv->r", self._rows, self._rows, dtype=np.float64)
+        left = np.maximum(norms - (coefficients**2).sum(axis=1), 0.0)
+        residuals = np.sqrt(left / np.where(norms > 0, norms, 1.0))
+        return Basis(basis, coefficients.astype(np.float32), residuals.astype(np.float32))

@@ -18,7 +18,7 @@ from scorefold.analyzer import (
 )
 from scorefold.errors import InputError
 from scorefold.rotations import RotationCells
-from scorefold.scoring.basis import Basis, compress
+from scorefold.scoring.basis import RANKS, Basis, Principal, compress
 from scorefold.scoring.engine import Analyzer, ExactEngine
 from scorefold.scoring.fused import fold_terms, folds_in_place, window_sums
 from scorefold.scoring.score import LinearScore, Score, TargetTile
@@ -27,6 +27,9 @@ from scorefold.scoring.template import Template
 from scorefold.scoring.tile import Tile, Window
 
 Array = NDArray[Any]
+
+FINER = 4.0
+"""How many times less the finer bases leave out, by which candidates are looked at."""
 
 SAMPLED_CELLS = 12
 """How many cells, at most, have a rotation that is scored exactly too, for the statistics of the scores."""
@@ -88,11 +91,25 @@ class CellFilters:
 
     def basis(self, cell: int, tolerance: float) -> Basis:
         """Return a basis of the filters of a cell; its root mean square residual is at most the tolerance."""
+        return compress(self._rows(cell), tolerance)
+
+    def bases(self, cell: int, tolerance: float) -> tuple[Basis, Basis]:
+        """Return the basis of a cell, and one of `FINER` times smaller residuals, or as small as ranks allow.
+
+        What the first finds in whole maps is looked at with the second, at the few positions where something was found.
+        """
+        rows = self._rows(cell)
+        principal = Principal(rows)
+        return compress(rows, tolerance, principal), principal.basis(
+            min(principal.rank(tolerance / FINER), RANKS[-1])
+        )
+
+    def _rows(self, cell: int) -> NDArray[np.float32]:
         ids = self.cells.ids(cell)
         rows = np.empty((len(ids), int(self.inside.sum())), np.float32)
         for row, rotation_id in zip(rows, ids, strict=True):
             row[:] = self.of_rotation(int(rotation_id))
-        return compress(rows, tolerance)
+        return rows
 
     def in_box(self, vector: Array) -> Array:
         """Return what lies under the mask as an array of the search box."""

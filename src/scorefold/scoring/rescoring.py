@@ -92,6 +92,11 @@ class Surroundings:
     windows: NDArray[np.float32]
     weights: Array
 
+    @property
+    def middle(self) -> int:
+        """The candidate's own voxel, counted in C order."""
+        return int(np.ravel_multi_index(np.subtract(self.candidate.voxel, self.tile.start), self.tile.shape))
+
 
 @dataclass(frozen=True)
 class ExactScores:
@@ -187,8 +192,9 @@ class Rescorer:
         """
         windows = np.concatenate([one.windows for one in given], axis=1)
         weights = np.concatenate([one.weights for one in given])
-        stops = np.cumsum([one.weights.size for one in given])
-        scores = np.repeat([one.candidate.score for one in given], np.diff(stops, prepend=0))
+        sizes = [one.weights.size for one in given]
+        stops = np.cumsum(sizes)
+        scores = np.repeat([one.candidate.score for one in given], sizes)
         count = len(self._filters.cells)
         highest, best, residuals = np.empty((count, len(weights))), np.full(len(weights), -np.inf), []
         with one_thread():
@@ -198,9 +204,10 @@ class Rescorer:
                 highest[cell] = self._highest(synthesised, scores, basis.residuals).max(axis=0)
                 best = np.maximum(best, synthesised.max(axis=0))
                 residuals.append(float(basis.residuals.max()))
-        enough = lowest_synthesis(
-            best if everywhere else scores, np.array(residuals)[:, np.newaxis], self._std
-        )
+        if not everywhere:
+            middles = np.array([one.middle for one in given]) + stops - sizes
+            best = np.repeat(best[middles], sizes)
+        enough = lowest_synthesis(best, np.array(residuals)[:, np.newaxis], self._std)
         reached = highest >= np.maximum(enough, self._at_least)
         return [np.flatnonzero(part.any(axis=1)).tolist() for part in np.split(reached, stops[:-1], axis=1)]
 
@@ -221,20 +228,24 @@ class Rescorer:
         if not cells:
             return None
         tile, weights = given.tile, given.weights
-        middle = int(np.ravel_multi_index(np.subtract(given.candidate.voxel, tile.start), tile.shape))
         best = np.full(weights.size, -np.inf)
         held = np.full(weights.size, -1, np.int32)
         with one_thread():
             ids, bounds = self._bounds(cells, given.windows, weights)
-            for first in range(0, len(ids), TOGETHER):
-                to_beat = np.maximum(best if everywhere else np.maximum(best, best[middle]), self._at_least)
-                if not (bounds[first:] >= to_beat).any():
+            while True:
+                to_beat = np.maximum(
+                    best if everywhere else np.maximum(best, best[given.middle]), self._at_least
+                )
+                promising = (bounds >= to_beat).any(axis=1)
+                ids, bounds = ids[promising], bounds[promising]
+                if not ids.size:
                     break
-                some = np.sort(ids[first : first + TOGETHER])
+                some = np.sort(ids[:TOGETHER])
                 filters = np.stack([self._filter(int(i)) for i in some])
                 for rotation_id, scores in zip(some, (filters @ given.windows) * weights, strict=True):
                     better = (scores > best) | ((scores == best) & (rotation_id < held))
                     best[better], held[better] = scores[better], rotation_id
+                ids, bounds = ids[TOGETHER:], bounds[TOGETHER:]
         if best.max() < self._at_least:
             return None
         best[held < 0] = np.nan

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -192,8 +192,10 @@ class RunStore:
             raise DamagedPartialError(key, f"its commit record belongs to {record.key!r} of another place")
         return record
 
-    def read_partial(self, key: str, *, checkpoint: bool = False) -> tuple[dict[str, Array], Commit]:
-        """Return the verified arrays of `key` and their record.
+    def read_partial(
+        self, key: str, *, checkpoint: bool = False, names: Collection[str] | None = None
+    ) -> tuple[dict[str, Array], Commit]:
+        """Return the verified arrays of `key`, or those of some names, and their record.
 
         Raises
         ------
@@ -205,6 +207,8 @@ class RunStore:
             raise DamagedPartialError(key, "there is no commit record")
         arrays = {}
         for name, expected in record.arrays.items():
+            if names is not None and name not in names:
+                continue
             array = expected.inline_array()
             if array is None:
                 array = self._read_state(key, record.attempt, name)

@@ -3,6 +3,7 @@
 import math
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,13 +27,8 @@ def compress_cells(run: "MatchRun", node: Node) -> str:
     tolerance = run.job.search.tolerance
     if tolerance is None:
         raise ValueError(f"{node.key}: a search without cells")
-    bases = [run.filters.basis(cell, tolerance) for cell in range(*node.rotations)]
-    arrays: dict[str, NDArray[Any]] = {
-        "ranks": np.array([basis.rank for basis in bases], np.int32),
-        "vectors": np.concatenate([basis.vectors for basis in bases]),
-        "coefficients": np.concatenate([basis.coefficients.ravel() for basis in bases]),
-        "residuals": np.concatenate([basis.residuals for basis in bases]),
-    }
+    bases, finer = zip(*(run.filters.bases(cell, tolerance) for cell in range(*node.rotations)), strict=True)
+    arrays = _packed(bases) | {f"finer_{name}": array for name, array in _packed(finer).items()}
     summary = {
         "seconds": round(time.monotonic() - started, 3),
         "rotations": len(arrays["residuals"]),
@@ -41,6 +37,15 @@ def compress_cells(run: "MatchRun", node: Node) -> str:
     }
     run.store.commit(node.key, arrays=arrays, summary=summary)
     return node.key
+
+
+def _packed(bases: Sequence[Basis]) -> dict[str, NDArray[Any]]:
+    return {
+        "ranks": np.array([basis.rank for basis in bases], np.int32),
+        "vectors": np.concatenate([basis.vectors for basis in bases]),
+        "coefficients": np.concatenate([basis.coefficients.ravel() for basis in bases]),
+        "residuals": np.concatenate([basis.residuals for basis in bases]),
+    }
 
 
 class StoredBases:
@@ -54,9 +59,12 @@ class StoredBases:
         Which partial holds which cells.
     cells : RotationCells
         The cells.
+    finer : bool
+        Whether the finer bases are read, by which candidates are looked at.
     """
 
-    def __init__(self, store: RunStore, plan: Plan, cells: RotationCells) -> None:
+    def __init__(self, store: RunStore, plan: Plan, cells: RotationCells, *, finer: bool = False) -> None:
+        self._prefix = "finer_" if finer else ""
         self._store = store
         self._plan = plan
         self._cells = cells
@@ -91,7 +99,9 @@ class StoredBases:
         return math.sqrt(squares / count), largest
 
     def _read(self, key: str, first: int, stop: int) -> list[Basis]:
-        arrays, _ = self._store.read_partial(key)
+        names = [f"{self._prefix}{name}" for name in ("ranks", "vectors", "coefficients", "residuals")]
+        held, _ = self._store.read_partial(key, names=names)
+        arrays = {name.removeprefix(self._prefix): array for name, array in held.items()}
         sizes = np.diff(self._cells.starts[first : stop + 1])
         ranks = arrays["ranks"]
         if len(ranks) != len(sizes) or len(arrays["vectors"]) != ranks.sum():

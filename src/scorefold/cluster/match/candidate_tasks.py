@@ -27,7 +27,7 @@ MOST_PICKS = 100_000
 BLOCK_VOXELS = 2**21
 HISTOGRAM_BINS = 200
 
-REACH = 2
+REACH = 1
 """Voxels around a candidate that are scored exactly: the maximum may lie beside the synthesised one."""
 
 CLIMBS = 4

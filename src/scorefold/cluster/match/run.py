@@ -160,6 +160,11 @@ class MatchRun(Run):
         """The committed bases of the cells, for the compressed engine."""
         return StoredBases(self.store, self.plan, self.filters.cells)
 
+    @cached_property
+    def finer_bases(self) -> StoredBases:
+        """The committed bases by which candidates are looked at."""
+        return StoredBases(self.store, self.plan, self.filters.cells, finer=True)
+
     def engine(self, fft_shape: tuple[int, ...]) -> Engine:
         """Return the engine for one transform shape."""
         exact = self.exact_engine(fft_shape)
