@@ -83,6 +83,26 @@ def test_a_target_that_was_away_is_searched_when_the_run_is_resumed(files, tmp_p
     assert picks[["y", "x"]].round().to_numpy().tolist() == [[14, 16]]
 
 
+def test_picks_that_could_not_be_refined_are_said_to_be_and_are_when_the_run_is_resumed(files, tmp_path):
+    run = create_run(str(tmp_path / "run"), prepare_match(request_for(files)))
+    away = tmp_path / "away.npy"
+
+    def hide(progress):
+        if progress.last is not None and progress.last.node.stage == "find_candidates" and files[0].exists():
+            files[0].rename(away)
+
+    drive(run, SerialExecutor(), render=False, on_progress=hide)
+    assert run.failures()["image-0"].startswith("picks not refined: searched, but not read again: ")
+    coarse = scorefold.open_run(tmp_path / "run").picks
+    assert "image-0" in coarse["target"].tolist()
+    away.rename(files[0])
+    again = run.retry_failed()
+    drive(again, SerialExecutor(), render=False)
+    assert not again.failures()
+    refined = scorefold.open_run(tmp_path / "run").picks
+    assert refined["score"].tolist() == coarse["score"].tolist()
+
+
 def test_a_target_that_changed_after_planning_is_refused_by_name(files, tmp_path):
     run = create_run(str(tmp_path / "run"), prepare_match(request_for(files)))
     np.save(files[1], IMAGES[1] + 1)

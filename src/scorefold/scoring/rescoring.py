@@ -230,6 +230,8 @@ class Rescorer:
         tile, weights = given.tile, given.weights
         best = np.full(weights.size, -np.inf)
         held = np.full(weights.size, -1, np.int32)
+        # Always as many rows: the last bits of a product depend on the shapes.
+        filters = np.zeros((TOGETHER, len(given.windows)), np.float32)
         with one_thread():
             ids, bounds = self._bounds(cells, given.windows, weights)
             while True:
@@ -241,8 +243,9 @@ class Rescorer:
                 if not ids.size:
                     break
                 some = np.sort(ids[:TOGETHER])
-                filters = np.stack([self._filter(int(i)) for i in some])
-                for rotation_id, scores in zip(some, (filters @ given.windows) * weights, strict=True):
+                for row, rotation_id in enumerate(some):
+                    filters[row] = self._filter(int(rotation_id))
+                for rotation_id, scores in zip(some, (filters @ given.windows) * weights, strict=False):
                     better = (scores > best) | ((scores == best) & (rotation_id < held))
                     best[better], held[better] = scores[better], rotation_id
                 ids, bounds = ids[TOGETHER:], bounds[TOGETHER:]

@@ -54,7 +54,7 @@ def call_picks(run: MatchRun, node: Node) -> str:
             "histogram_counts": arrays["histogram_counts"],
             "histogram_edges": arrays["histogram_edges"],
         },
-        summary={**record.summary, **({"not_refined": failure} if failure else {})},
+        summary={**record.summary, **({"not_refined": f"picks not refined: {failure}"} if failure else {})},
     )
     return node.key
 

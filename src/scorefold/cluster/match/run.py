@@ -312,14 +312,15 @@ class MatchRun(Run):
         return found
 
     def failures(self) -> dict[str, str]:
-        """Return every target that could not be searched or drawn, with the reason."""
+        """Return every target that could not be searched, refined or drawn, with the reason."""
         found = self.unreadable()
         options = self.job.picks.digest
         for index, target in enumerate(self.job.targets):
             for node in (self.plan.pick_node(index, options), self.plan.render_node(index, options)):
                 record = self.store.read_commit(node.key)
-                if record is not None and "failure" in record.summary:
-                    found[target.name] = record.summary["failure"]
+                told = {} if record is None else record.summary
+                if "failure" in told or "not_refined" in told:
+                    found[target.name] = told.get("failure") or told["not_refined"]
         return found
 
     def retry_failed(self) -> "MatchRun":
