@@ -27,10 +27,10 @@ CONFIGURATION: dict[str, Any] = {
     "distributed.worker.memory.terminate": False,
     "distributed.worker.multiprocessing-method": "spawn",
     "distributed.worker.daemon": False,
-    # Dask has workers return every freed page to the system at once: most of the time of short loops over images would
-    # go into getting them back. Freed memory up to 16 MiB, of arrays up to 4 MiB, stays with the process.
-    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**24,
-    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**22,
+    # Dask has workers return every freed page to the system at once: a third of the time of an inspection would go into
+    # getting them back. Freed memory up to 8 MiB, of arrays up to 1.5 MiB, stays with the process; large arrays do not.
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 8 * 2**20,
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 3 * 2**19,
     # A task may be on a worker that is lost without being at fault.
     "distributed.scheduler.allowed-failures": 10,
     "distributed.scheduler.worker-ttl": "60s",

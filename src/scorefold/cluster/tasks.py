@@ -55,21 +55,23 @@ class _Cycles:
     """Collects reference cycles now and then.
 
     Finished stores and futures leave cycles that keep whole states alive until Python collects them, which it does by
-    their number, not by their size. What a worker process holds after its first task, modules above all, stays for
-    good and is not searched again; most of the time of a collection would go there.
+    their number, not by their size. What a worker process holds after the first task of a stage, modules above all,
+    stays for good and is not searched again; most of the time of a collection would go there.
     """
 
     def __init__(self) -> None:
         self._collected = time.monotonic()
-        self._frozen = multiprocessing.parent_process() is None  # somebody else's process is left as it is
+        self._own = multiprocessing.parent_process() is not None  # somebody else's process is left as it is
+        self._imported = 0
 
     def collect(self) -> None:
         """Collect, unless tasks were too short since the last time to have left much."""
         if time.monotonic() - self._collected > COLLECT_SECONDS:
             gc.collect()
-            if not self._frozen:
+            imported = task_of.cache_info().misses
+            if self._own and imported > self._imported:
                 gc.freeze()
-                self._frozen = True
+                self._imported = imported
             self._collected = time.monotonic()
 
 

@@ -240,7 +240,7 @@ def absolute_path(path: str | Path) -> str:
         The path. Links are not followed: names come from what the user wrote.
     """
     text = os.fspath(path).removeprefix("file://")
-    return text if is_url(text) else os.path.abspath(os.path.expanduser(text))
+    return text.rstrip("/") if is_url(text) else os.path.abspath(os.path.expanduser(text))
 
 
 def _match(pattern: str | Path) -> list[str]:

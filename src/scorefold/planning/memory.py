@@ -10,7 +10,7 @@ Shape = tuple[int, ...]
 BASE_BYTES = 401 * 2**20
 """Resident memory of a worker that has imported and compiled everything (measured), and what it keeps when freed."""
 
-HELD_BASES = 2**26
+HELD_BASES = 2**25
 """Memory for bases that a worker keeps from cell to cell."""
 
 
@@ -70,7 +70,7 @@ class MemoryModel:
         transforms = 4 * voxels * self.itemsize + 4 * voxels * 8
         basis = self.rank * (self._spectrum(fft_shape, "working") + self.itemsize * voxels)
         if self.rank:
-            basis += HELD_BASES + 2 * self.basis_bytes
+            basis += 2 * HELD_BASES + 2 * self.basis_bytes
         return transforms + 3 * voxels * 8 + 3 * self._spectrum(fft_shape, "double") + basis
 
     def leaf_bytes(self, fft_shape: Shape, tiles: int) -> int:

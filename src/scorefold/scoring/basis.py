@@ -59,7 +59,7 @@ def one_thread() -> AbstractContextManager[object]:
     return limited
 
 
-def compress(arrays: Array, tolerance: float, principal: "Principal | None" = None) -> Basis:
+def compress(arrays: Array, tolerance: float) -> Basis:
     """Return the smallest basis that represents arrays up to a tolerance.
 
     The basis consists of the eigenvectors of the Gram matrix of the arrays with the largest eigenvalues, which no other
@@ -71,8 +71,6 @@ def compress(arrays: Array, tolerance: float, principal: "Principal | None" = No
         One array a row.
     tolerance : float
         Largest root mean square of the residuals, relative to that of the arrays.
-    principal : Principal, optional
-        The arrays' axes, if they are known.
 
     Returns
     -------
@@ -91,14 +89,7 @@ def compress(arrays: Array, tolerance: float, principal: "Principal | None" = No
     >>> basis.rank, bool(basis.residuals.max() < 1e-3)
     (2, True)
     """
-    principal = principal or Principal(arrays)
-    needed = principal.rank(tolerance)
-    if needed > RANKS[-1]:
-        raise InputError(
-            f"tolerance {tolerance:g}: the basis of a cell of {len(arrays)} rotations would have rank {needed}, "
-            f"more than {RANKS[-1]}. Use a larger --tolerance or a smaller --cell-angle."
-        )
-    return principal.basis(next(rank for rank in RANKS if rank >= needed))
+    return Principal(arrays).compressed(tolerance)
 
 
 class Principal:
@@ -122,6 +113,16 @@ class Principal:
         left = np.append(total, total - np.cumsum(self._values))  # what rank 0, 1, ... leaves
         enough = left <= tolerance**2 * total
         return int(np.argmax(enough)) if enough.any() else len(self._values)
+
+    def compressed(self, tolerance: float) -> Basis:
+        """Return the basis of the first of `RANKS` that suffices, or raise an `InputError`; see `compress`."""
+        needed = self.rank(tolerance)
+        if needed > RANKS[-1]:
+            raise InputError(
+                f"tolerance {tolerance:g}: the basis of a cell of {len(self._rows)} rotations would have rank "
+                f"{needed}, more than {RANKS[-1]}. Use a larger --tolerance or a smaller --cell-angle."
+            )
+        return self.basis(next(rank for rank in RANKS if rank >= needed))
 
     def basis(self, rank: int) -> Basis:
         """Return the basis of a rank, or of the number of arrays if that is smaller."""

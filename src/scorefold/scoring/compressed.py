@@ -98,11 +98,10 @@ class CellFilters:
 
         What the first finds in whole maps is looked at with the second, at the few positions where something was found.
         """
-        rows = self._rows(cell)
-        principal = Principal(rows)
-        return compress(rows, tolerance, principal), principal.basis(
-            min(principal.rank(tolerance / FINER), RANKS[-1])
-        )
+        principal = Principal(self._rows(cell))
+        basis = principal.compressed(tolerance)
+        finer = min(principal.rank(tolerance / FINER), RANKS[-1])
+        return basis, principal.basis(max(finer, basis.rank))
 
     def _rows(self, cell: int) -> NDArray[np.float32]:
         ids = self.cells.ids(cell)

@@ -196,19 +196,19 @@ class Rescorer:
         stops = np.cumsum(sizes)
         scores = np.repeat([one.candidate.score for one in given], sizes)
         count = len(self._filters.cells)
-        highest, best, residuals = np.empty((count, len(weights))), np.full(len(weights), -np.inf), []
+        # How high the scores of a cell may be, and how low the best of all may be.
+        highest, lowest = np.empty((count, len(weights))), np.full(len(weights), -np.inf)
         with one_thread():
             for cell in range(count):
                 basis = self._basis(cell)
                 synthesised = _scores(basis, windows, weights)
                 highest[cell] = self._highest(synthesised, scores, basis.residuals).max(axis=0)
-                best = np.maximum(best, synthesised.max(axis=0))
-                residuals.append(float(basis.residuals.max()))
+                low = lowest_synthesis(synthesised, basis.residuals[:, np.newaxis], self._std)
+                lowest = np.maximum(lowest, low.max(axis=0))
         if not everywhere:
             middles = np.array([one.middle for one in given]) + stops - sizes
-            best = np.repeat(best[middles], sizes)
-        enough = lowest_synthesis(best, np.array(residuals)[:, np.newaxis], self._std)
-        reached = highest >= np.maximum(enough, self._at_least)
+            lowest = np.repeat(lowest[middles], sizes)
+        reached = highest >= np.maximum(lowest, self._at_least)
         return [np.flatnonzero(part.any(axis=1)).tolist() for part in np.split(reached, stops[:-1], axis=1)]
 
     def exact(

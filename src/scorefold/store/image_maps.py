@@ -95,8 +95,17 @@ class ImageMaps:
     def write(self, first: int, maps: NDArray[Any]) -> Block:
         """Write a block that begins and ends with a chunk; return what its record is to say."""
         values = np.ascontiguousarray(maps, self._written.dtype)
-        self._written[first : first + len(values)] = values
+        if values.dtype.kind == "f" or values.any():
+            self._written[first : first + len(values)] = values
+        else:
+            self._leave_empty(first, first + len(values))
         return {"array": self.path, "first": first, "stop": first + len(values), "digest": checksum(values)}
+
+    def _leave_empty(self, first: int, stop: int) -> None:
+        """Make sure that nothing is stored of some images: most masks hold nothing."""
+        images = self._written.chunks[0]
+        for chunk in range(first // images, -(-stop // images)):
+            self._run.blobs.delete(f"{self.path}/{self._written.metadata.encode_chunk_key((chunk, 0, 0))}")
 
     def read(self, first: int, stop: int) -> NDArray[Any]:
         """Return the maps of a few images, not verified."""

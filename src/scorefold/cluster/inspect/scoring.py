@@ -51,7 +51,8 @@ class ScoredImage:
             Radius of the disk that removes specks; 0 for none.
         """
         largest = _LARGEST[dtype]
-        given = scores.astype(np.float32) if scores.dtype == np.float16 else scores
+        half = scores.dtype.kind == "f" and scores.dtype.itemsize == 2
+        given = scores.astype(np.float32) if half else scores
         limited = np.clip(given, -largest, largest)
         single = limited.dtype == np.float32
         rounded = to_half(limited) if single and dtype == "float16" else limited.astype(dtype, copy=False)
@@ -86,7 +87,7 @@ def opened(anomaly: NDArray[Any], kernel_size: int) -> NDArray[np.float32]:
     ndarray of float32, shape (H, W)
         The opening; -inf where no disk without NaN reaches.
     """
-    values: NDArray[np.float32] = np.array(anomaly, np.float32)
+    values: NDArray[np.float32] = np.array(anomaly, np.float32, order="C")
     cv2.patchNaNs(values, -math.inf)
     if kernel_size == 0:
         return values

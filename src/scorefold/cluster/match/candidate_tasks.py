@@ -30,7 +30,7 @@ HISTOGRAM_BINS = 200
 REACH = 1
 """Voxels around a candidate that are scored exactly: the maximum may lie beside the synthesised one."""
 
-CLIMBS = 4
+CLIMBS = 8
 """How often the maximum may lie beside the voxel that was looked at."""
 
 

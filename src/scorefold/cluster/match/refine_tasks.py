@@ -20,7 +20,7 @@ from scorefold.scoring.tile import Tile
 Array = NDArray[Any]
 Voxel = tuple[int, ...]
 
-WINDOW_BYTES = 2**26
+WINDOW_BYTES = 2**27
 """Memory for the pixels around candidates that are looked at together."""
 
 
@@ -236,8 +236,7 @@ class _Refiner:
             at_least=self._threshold,
         )
         everywhere = not run.refining_step  # positions follow from the scores next to them then
-        voxels = (2 * REACH + 1) ** len(self._whole.shape)
-        together = max(1, WINDOW_BYTES // (4 * int(run.filters.inside.sum()) * voxels))
+        together = max(1, WINDOW_BYTES // self._bytes_of_one())
         peaks = []
         waiting = [(candidate, 1) for candidate in reversed(self._candidates)]
         while waiting:
@@ -251,9 +250,16 @@ class _Refiner:
                 highest = self._note(exact, found)
                 if highest.voxel != candidate.voxel and looks < CLIMBS:
                     waiting.append((highest, looks + 1))
-                elif found.add_maximum(self._index, highest.voxel):
+                elif highest.voxel == candidate.voxel and found.add_maximum(self._index, highest.voxel):
                     peaks.append(highest)
         return peaks
+
+    def _bytes_of_one(self) -> int:
+        """Return what a candidate needs: its windows, scores of a cell, and bounds of all cells."""
+        filters = self._run.filters
+        voxels = (2 * REACH + 1) ** len(self._whole.shape)
+        scores = 8 * len(filters.cells) + 32 * int(filters.cells.largest)
+        return int(voxels * (8 * filters.inside.sum() + scores))
 
     def _note(self, exact: ExactScores, found: _Found) -> Candidate:
         """Note exact scores, and return the highest."""
