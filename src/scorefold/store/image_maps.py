@@ -67,16 +67,10 @@ class ImageMaps:
                 fill_value=np.nan if floating else 0,
                 filters=None,
                 serializer=BytesCodec(),
-                # Scores are mostly noise; masks are mostly nothing.
-                compressors=[
-                    BloscCodec(
-                        typesize=np.dtype(dtype).itemsize,
-                        cname="lz4" if floating else "zstd",
-                        clevel=1,
-                        shuffle="bitshuffle" if floating else "noshuffle",
-                    ),
-                    Crc32cCodec(),
-                ],
+                # Scores are mostly noise, which hardly gets smaller; masks are mostly nothing.
+                compressors=[Crc32cCodec()]
+                if floating
+                else [BloscCodec(typesize=1, cname="zstd", clevel=1, shuffle="noshuffle"), Crc32cCodec()],
                 dimension_names=("image", "y", "x"),
             )
 

@@ -144,8 +144,10 @@ def measure(run: InspectRun, node: Node) -> str:
     if scored.blocks:
         masks.create((group.count, *group.shape), group.chunk_images, "uint8")
     blocks: list[Block] = []
+    whole_block = np.empty((group.chunk_images, *group.shape), np.uint8)
     for block in scored.blocks:
-        block_masks = np.zeros((block["stop"] - block["first"], *group.shape), np.uint8)
+        block_masks = whole_block[: block["stop"] - block["first"]]
+        block_masks.fill(0)
         for row, scores in block_maps(run, node.batch, scored, block):
             # The score of an image is the highest threshold that leaves a defect.
             if band is None and not run.job.export and scored.scores[row] <= threshold:

@@ -38,9 +38,11 @@ def score_images(run: InspectRun, node: Node) -> str:
     if keep:
         maps.create((group.count, *group.shape), group.chunk_images, run.job.dtype)
     blocks: list[Block] = []
+    whole_block = np.empty((group.chunk_images, *group.shape), run.job.dtype)
     for first in range(images.start, images.stop, group.chunk_images):
         stop = min(first + group.chunk_images, images.stop)
-        block = np.full((stop - first, *group.shape), np.nan, run.job.dtype)
+        block = whole_block[: stop - first]
+        block.fill(np.nan)
         for place, entry in enumerate(run.images.rows(first, stop)):
             row = first + place - images.start
             try:
