@@ -2,6 +2,7 @@
 
 import gc
 import multiprocessing
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -62,16 +63,15 @@ class _Cycles:
     def __init__(self) -> None:
         self._collected = time.monotonic()
         self._own = multiprocessing.parent_process() is not None  # somebody else's process is left as it is
-        self._imported = 0
+        self._modules = 0
 
     def collect(self) -> None:
         """Collect, unless tasks were too short since the last time to have left much."""
         if time.monotonic() - self._collected > COLLECT_SECONDS:
             gc.collect()
-            imported = task_of.cache_info().misses
-            if self._own and imported > self._imported:
+            if self._own and len(sys.modules) > self._modules:
                 gc.freeze()
-                self._imported = imported
+                self._modules = len(sys.modules)
             self._collected = time.monotonic()
 
 
