@@ -8,8 +8,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import zarr
+from numpy.typing import NDArray
 
 from scorefold.api.running import (
     OnProgress,
@@ -26,6 +28,7 @@ from scorefold.errors import StoreError
 from scorefold.planning.job import PickOptions
 from scorefold.planning.prepare import prepare_match
 from scorefold.planning.request import MatchRequest
+from scorefold.rotations import angle_to_matrix, relion_to_matrix
 from scorefold.store import ResultMaps
 
 
@@ -113,6 +116,19 @@ class Match:
             If the run has not got that far.
         """
         return read_table(self._run, "picks", self.location)
+
+    @property
+    def pick_rotations(self) -> NDArray[np.float64]:
+        """Rotation matrices of the picks in their order, shape (k, d, d): between those of the set where refined.
+
+        Raises
+        ------
+        StoreError
+            If the run has not got that far.
+        """
+        if "angle" in self.picks.columns:
+            return angle_to_matrix(self.picks["angle"])
+        return relion_to_matrix(self.picks[["rot", "tilt", "psi"]])
 
     @property
     def failures(self) -> dict[str, str]:
