@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from scorefold.analyzer import Moments, ScoreMoments
 from scorefold.analyzer.statistics import Histogram, LabelledHistogram, RegionHistogram, ScoreHistogram
 from scorefold.cluster.inspect.image_run import ImageRun
+from scorefold.cluster.inspect.scoring import anomaly_scores
 from scorefold.cluster.inspect.states import Analyzers, Results, unpack
 from scorefold.cluster.inspect.train_run import calibration_analyzers
 from scorefold.cluster.run import not_superseded, unfinished
 from scorefold.errors import StoreError
 from scorefold.inspection.inspector import Inspector
-from scorefold.inspection.polarity import magnitude
 from scorefold.planning.image_plan import merged
 from scorefold.planning.images import ImageTable
 from scorefold.planning.inspect_job import InspectJob
@@ -124,7 +124,7 @@ class InspectRun(ImageRun):
 
     def anomaly(self, scores: NDArray[Any]) -> NDArray[Any]:
         """Return anomaly scores, higher for what is more anomalous, from score maps."""
-        return scores if self.polarity is None else magnitude(scores, self.polarity)
+        return anomaly_scores(scores, self.polarity)
 
     def polarity_of(self, bright: object) -> Literal["bright", "dark"] | None:
         """Return what a defect is called by the sign of its peak; None where scores have no sign."""
