@@ -85,6 +85,10 @@ class Run(ABC):
     def failures(self) -> dict[str, str]:
         """Return every input that failed so far, with the reason."""
 
+    def give_up(self, node: Node, reason: str) -> bool:  # noqa: ARG002
+        """Commit that a piece of work cannot be done, if the run can do without; return whether it can."""
+        return False
+
     @abstractmethod
     def retry_failed(self) -> Self:
         """Put the work up again whose inputs could not be read; return the run as it is then.

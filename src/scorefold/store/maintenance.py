@@ -94,6 +94,7 @@ def collect_garbage(run: RunStore, needed: Iterable[str]) -> Collected:
         if named is not None:
             for attempt in run.attempts(key) - named:
                 run.forget_attempt(key, attempt)
+    run.blobs.delete_below("suspects")
     for name in run.blobs.names(""):
         if name.endswith(".partial"):
             run.blobs.delete(name)

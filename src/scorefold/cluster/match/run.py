@@ -323,6 +323,13 @@ class MatchRun(Run):
                     found[target.name] = told.get("failure") or told["not_refined"]
         return found
 
+    def give_up(self, node: Node, reason: str) -> bool:
+        """Do without the picture of a target that cannot be drawn; see `Run.give_up`."""
+        if node.stage != "render":
+            return False
+        self.store.commit(node.key, summary={"failure": f"searched, but not drawn: {reason}"})
+        return True
+
     def retry_failed(self) -> "MatchRun":
         """Put the batches up again whose targets could not be read, in case they can be read by now."""
         check_free(self.store)
