@@ -23,6 +23,17 @@ DEFECTS = {"a/part-1": (6, 8, 70), "a/part-3": (14, 20, -70), "b/part-1": (10, 1
 """Row, column and contrast of the planted defects, 5 x 5 pixels, by image."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests that kill processes at random be as many as one likes."""
+    parser.addoption("--runs", type=int, default=30, help="runs of the tests marked chaos (default: 30)")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give every run of those tests a seed."""
+    if metafunc.definition.get_closest_marker("chaos"):
+        metafunc.parametrize("seed", range(metafunc.config.getoption("runs")))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep what FFTW learns in a folder of the tests."""

@@ -6,14 +6,14 @@ import dataclasses
 import html
 import io
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from scorefold.cluster import Progress, Run, drive, executor
-from scorefold.errors import InputError, StoreError
+from scorefold.errors import DamagedPartialError, InputError, StoreError
 
 OnProgress = Callable[[Progress], None]
 
@@ -71,10 +71,34 @@ def read_table(run: Run, name: str, location: str) -> pd.DataFrame:
     StoreError
         If the run has not got that far.
     """
-    data = run.store.blobs.get(f"tables/{name}.parquet")
+    data = committed_file(run, f"tables/{name}.parquet")
     if data is None:
         raise unfinished(location)
     return pd.read_parquet(io.BytesIO(data))
+
+
+def committed_file(run: Run, name: str) -> bytes | None:
+    """Return a file of a run, verified; None if the run has not got that far.
+
+    Raises
+    ------
+    StoreError
+        If it is damaged; the message says how to repair it.
+    """
+    with repairable(run):
+        return run.file(name)
+
+
+@contextlib.contextmanager
+def repairable(run: Run) -> Iterator[None]:
+    """Turn damage that a reader meets into an error that says what to do."""
+    try:
+        yield
+    except DamagedPartialError as error:
+        raise StoreError(
+            f'run "{run.store.location}": {error.reason}. Repair it with: scorefold verify --discard '
+            f"{run.store.location}, then scorefold resume {run.store.location}"
+        ) from error
 
 
 def html_picture(name: str, png: bytes) -> str:
@@ -96,7 +120,7 @@ def read_picture(run: Run, name: str) -> bytes:
     KeyError
         If there is none.
     """
-    data = run.store.blobs.get(f"figures/{name}.png")
+    data = committed_file(run, f"figures/{name}.png")
     if data is None:
         raise KeyError(name)
     return data

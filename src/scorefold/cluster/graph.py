@@ -79,7 +79,8 @@ class DaskExecutor:
                 else:
                     # Dask hands the error of a task on to all that need it.
                     blamed = [by_key[key] for key in node.inputs if key in by_key]
-                    collateral = any(f.status == "error" for f in blamed)
+                    # What a scheduler lost is not to blame for it, either.
+                    collateral = future.status != "error" or any(f.status == "error" for f in blamed)
                     yield Outcome(node, _error_of(future), collateral, killed=_was_killed(future))
         finally:
             if self.client.status == "running":

@@ -96,6 +96,29 @@ class Run(ABC):
         No driver may be at work on it.
         """
 
+    @abstractmethod
+    def writers_of(self, file: str) -> Iterator[str]:
+        """Yield the keys of the work that may have written a file: a table, a picture, the report."""
+
+    def file(self, name: str) -> bytes | None:
+        """Return a file of the run that a record vouches for; None if there is none yet.
+
+        Parameters
+        ----------
+        name : str
+            Such as ``tables/picks.parquet``.
+
+        Raises
+        ------
+        StoreError
+            If it is missing, or differs from its record.
+        """
+        for key in self.writers_of(name):
+            record = self.store.read_commit(key)
+            if record is not None and name in record.summary.get("files", {}):
+                return self.store.read_file(record, name)
+        return None
+
     def put(self, files: Mapping[str, bytes]) -> dict[str, str]:
         """Write files into the run; return their SHA-256 by name, for the record."""
         for name, data in files.items():

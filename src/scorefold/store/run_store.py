@@ -1,5 +1,6 @@
 """One run's store: creating, opening, and the partials and commit records in it."""
 
+import hashlib
 import json
 import uuid
 from collections.abc import Collection, Iterable, Mapping
@@ -225,6 +226,19 @@ class RunStore:
             )
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
             raise DamagedPartialError(key, f"array {name!r} cannot be read ({error})") from error
+
+    def read_file(self, record: Commit, name: str) -> bytes:
+        """Return a file that a record vouches for.
+
+        Raises
+        ------
+        DamagedPartialError
+            If it is missing, or differs from the record.
+        """
+        data = self.blobs.get(name)
+        if data is None or hashlib.sha256(data).hexdigest() != record.summary["files"][name]:
+            raise DamagedPartialError(record.key, f"{name} is missing or differs from its record")
+        return data
 
     def committed(self) -> set[str]:
         """Return the keys that have a commit record (verified only when they are read)."""

@@ -222,6 +222,11 @@ class InspectRun(ImageRun):
         if report not in committed:
             yield Node("report", report, last)
 
+    def writers_of(self, file: str) -> Iterator[str]:
+        """Yield the keys of the work that may have written a file; see `Run.writers_of`."""
+        yield from (self.sheet_key(sheet) for sheet in SHEETS if file.startswith(f"figures/{sheet}-"))
+        yield from (f"{last}-{self.job.measure_digest}" for last in ("report", "tables"))
+
     def needed(self) -> set[str]:
         """Return the keys that are still needed: of all but merged statistics, which the threshold follows from."""
         committed = self.store.committed()

@@ -306,6 +306,15 @@ class MatchRun(Run):
                 needed |= not_superseded(self.plan.search_nodes(batch), committed, started)
         return needed
 
+    def writers_of(self, file: str) -> Iterator[str]:
+        """Yield the keys of the work that may have written a file; see `Run.writers_of`."""
+        options = self.job.picks.digest
+        for index, target in enumerate(self.job.targets):
+            if file == f"figures/{target.name}.png":
+                yield self.plan.render_node(index, options).key
+        for render in (True, False):
+            yield self.plan.report_node(options, render=render).key
+
     def unreadable(self) -> dict[str, str]:
         """Return the targets that were left out when the job was made, with the reason."""
         found: dict[str, str] = json.loads(self.store.blobs.get(FAILURES) or b"{}")
