@@ -115,7 +115,7 @@ def test_the_rotations_of_picks_are_those_of_the_table(ndim, refine):
 
 def test_maps_are_lazy_and_read_only(finished, image):
     scores, rotations = finished.scores["array-0000"], finished.rotations["array-0000"]
-    assert isinstance(scores, zarr.Array)
+    assert isinstance(scores.zarr, zarr.Array)
     assert (scores.dtype, rotations.dtype) == (np.float32, np.int32)
     assert scores.shape == rotations.shape == image.shape
     assert scores[26, 36] == scores[...].max()
@@ -123,10 +123,27 @@ def test_maps_are_lazy_and_read_only(finished, image):
     assert rotations[0, 0] == -1
     assert finished.rotation_set.shape == (4, 2, 2)
     assert "2 targets" in repr(finished.scores)
-    with pytest.raises(ValueError, match="read"):
+    np.testing.assert_array_equal(np.asarray(scores), scores[...])
+    assert (scores.ndim, len(scores), repr(scores)) == (2, 64, "<results/array-0000/scores, float32[64, 80]>")
+    with pytest.raises(TypeError, match="assignment"):
         scores[0, 0] = 1.0
+    with pytest.raises(ValueError, match="read"):
+        scores.zarr[0, 0] = 1.0
     with pytest.raises(KeyError):
         finished.scores["nothing"]
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        (3, 4), (-1, -1), 5, ..., slice(None), (slice(2, 9), slice(-4, None)), (..., 7), (slice(None, None, 3), 0),
+        ([1, 5], slice(0, 3)), (slice(5, 5),), (np.int64(63), np.int64(79)),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_selection_of_a_map_is_that_of_its_array(finished, selection):
+    scores = finished.scores["array-0000"]
+    assert np.array_equal(scores[selection], scores.zarr[...][selection])
 
 
 def test_a_run_is_opened_again(finished):

@@ -91,7 +91,14 @@ class Inspection:
         """How well scores tell what is known of the images, by metric; None if nothing is known.
 
         The columns ``images`` and ``pixels`` are NaN where a metric is not defined.
+
+        Raises
+        ------
+        StoreError
+            If the run has not got that far.
         """
+        if committed_file(self._run, "tables/images.parquet") is None:
+            raise unfinished(self.location)
         data = committed_file(self._run, "tables/metrics.csv")
         return None if data is None else pd.read_csv(io.BytesIO(data), index_col="metric")
 

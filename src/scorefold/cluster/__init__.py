@@ -12,6 +12,7 @@ from scorefold.cluster.inspect.inspect_run import InspectRun
 from scorefold.cluster.inspect.train_run import TrainRun
 from scorefold.cluster.kinds import open_kind, open_match, open_run
 from scorefold.cluster.match.creation import change_picks, create_run
+from scorefold.cluster.match.result_map import ResultMap
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.run import Run, RunReference
 from scorefold.cluster.session import executor
@@ -21,6 +22,7 @@ __all__ = [
     "InspectRun",
     "MatchRun",
     "Progress",
+    "ResultMap",
     "Run",
     "RunReference",
     "TrainRun",

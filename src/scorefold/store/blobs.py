@@ -84,7 +84,10 @@ class Blobs:
 
     def put(self, name: str, data: bytes) -> None:
         """Write `data` under `name`."""
-        buffer = default_buffer_prototype().buffer.from_bytes(data)
+        self.put_buffer(name, default_buffer_prototype().buffer.from_bytes(data))
+
+    def put_buffer(self, name: str, buffer: Any) -> None:
+        """Write what Zarr encoded under `name`."""
         _wait(self._store.set(name, buffer))
 
     def put_file(self, name: str, path: Path) -> str:

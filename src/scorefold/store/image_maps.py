@@ -1,18 +1,18 @@
 """Maps of many images of one shape, a few images a chunk, with the digests that their records carry."""
 
-from contextlib import suppress
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from zarr.abc.store import Store
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
-from zarr.errors import ContainsArrayError
 
 from scorefold.errors import DamagedPartialError
 from scorefold.store.commit import checksum
-from scorefold.store.run_store import GROUP_FILE, RunStore
+from scorefold.store.descriptions import descriptions, restore
+from scorefold.store.run_store import RunStore
 
 Block = dict[str, Any]
 """What a record says of a block of images: array, first image, stop, digest."""
@@ -35,7 +35,7 @@ class ImageMaps:
         self._run = run
         self.path = path
 
-    def create(self, shape: tuple[int, int, int], chunk_images: int, dtype: str) -> None:
+    def create(self, shape: tuple[int, int, int], chunk_images: int, dtype: str) -> dict[str, str]:
         """Create the array unless it is there; where nothing is written it holds NaN, or 0 for integers.
 
         Parameters
@@ -46,23 +46,20 @@ class ImageMaps:
             Images of a chunk.
         dtype : str
             Type of a pixel.
+
+        Returns
+        -------
+        dict of str to str
+            SHA-256 of its description by name; one that was damaged is made anew.
         """
         floating = np.dtype(dtype).kind == "f"
-        chunks = (min(chunk_images, shape[0]), *shape[1:])
-        description = f"{self.path}/{GROUP_FILE}"
-        if self._run.blobs.get(description) is not None:
-            # Other tasks may have written maps: of an array that is damaged, only its description is made anew.
-            with suppress(Exception):  # damaged ones raise exceptions of many kinds
-                found = zarr.open_array(self._run.zarr_store, path=self.path, mode="r")
-                if (found.shape, found.chunks, found.dtype) == (shape, chunks, np.dtype(dtype)):
-                    return
-            self._run.blobs.delete(description)
-        with suppress(ContainsArrayError):
+
+        def make(store: Store) -> None:
             zarr.create_array(
-                self._run.zarr_store,
+                store,
                 name=self.path,
                 shape=shape,
-                chunks=chunks,
+                chunks=(min(chunk_images, shape[0]), *shape[1:]),
                 dtype=dtype,
                 fill_value=np.nan if floating else 0,
                 filters=None,
@@ -73,6 +70,8 @@ class ImageMaps:
                 else [BloscCodec(typesize=1, cname="zstd", clevel=1, shuffle="noshuffle"), Crc32cCodec()],
                 dimension_names=("image", "y", "x"),
             )
+
+        return restore(self._run.blobs, descriptions(make))
 
     # Opening an array reads and parses its description, which is not forgotten while a task lasts.
 

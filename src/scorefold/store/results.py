@@ -1,17 +1,18 @@
 """The result maps of a target: best scores and rotation ids, by tile, with coarser levels for viewers."""
 
+import hashlib
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from zarr.abc.store import Store
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
-from zarr.errors import ContainsArrayError, ContainsGroupError
 
 from scorefold.errors import DamagedPartialError
 from scorefold.store.commit import checksum
+from scorefold.store.descriptions import descriptions, restore
 from scorefold.store.run_store import RunStore
 
 Array = NDArray[Any]
@@ -60,8 +61,8 @@ class ResultMaps:
         chunks: tuple[int, ...],
         attributes: Mapping[str, Mapping[str, Any]],
         fill: float,
-    ) -> None:
-        """Create both maps unless they are there.
+    ) -> dict[str, str]:
+        """Create both maps unless they are there; make descriptions anew that are damaged.
 
         Parameters
         ----------
@@ -71,16 +72,20 @@ class ResultMaps:
             Attributes of the groups "scores" and "rotations".
         fill : float
             Score of positions that no tile covers.
+
+        Returns
+        -------
+        dict of str to str
+            SHA-256 of the descriptions by name.
         """
-        store = self._run.zarr_store
-        for name, dtype, fill_value in (("scores", "float32", fill), ("rotations", "int32", NO_ROTATION)):
-            group = f"{self.path}/{name}"
-            # Float scores hardly compress; rotation ids do.
-            compressors = [Crc32cCodec()] if name == "scores" else [ZstdCodec(level=1), Crc32cCodec()]
-            with suppress(ContainsGroupError):
+
+        def make(store: Store) -> None:
+            for name, dtype, fill_value in (("scores", "float32", fill), ("rotations", "int32", NO_ROTATION)):
+                group = f"{self.path}/{name}"
+                # Float scores hardly compress; rotation ids do.
+                compressors = [Crc32cCodec()] if name == "scores" else [ZstdCodec(level=1), Crc32cCodec()]
                 zarr.create_group(store, path=group, zarr_format=3, attributes=dict(attributes[name]))
-            for level, level_shape in enumerate(level_shapes(shape)):
-                with suppress(ContainsArrayError):
+                for level, level_shape in enumerate(level_shapes(shape)):
                     zarr.create_array(
                         store,
                         name=f"{group}/{level}",
@@ -92,13 +97,29 @@ class ResultMaps:
                         serializer=BytesCodec(),
                         compressors=compressors,
                         dimension_names=("z", "y", "x")[-len(shape) :],
-                        config={"write_empty_chunks": True},
                     )
+
+        return restore(self._run.blobs, descriptions(make))
 
     def level(self, name: str, level: int = 0, *, writable: bool = False) -> "zarr.Array[Any]":
         """Return the Zarr array of "scores" or "rotations" at a level."""
         path = f"{self.path}/{name}/{level}"
-        return zarr.open_array(self._run.zarr_store, path=path, mode="r+" if writable else "r")
+        array = zarr.open_array(self._run.zarr_store, path=path, mode="r+" if writable else "r")
+        # A chunk that is not there cannot be told from one that was lost.
+        return array.with_config({"write_empty_chunks": True}) if writable else array
+
+    def opened(self, name: str, key: str) -> "zarr.Array[Any]":
+        """Return the finest level of "scores" or "rotations".
+
+        Raises
+        ------
+        DamagedPartialError
+            If it cannot be read; it names `key`, work that wrote to it.
+        """
+        try:
+            return self.level(name)
+        except Exception as error:  # damaged descriptions raise exceptions of many kinds
+            raise DamagedPartialError(key, f"{self.path}/{name} cannot be read ({error})") from error
 
     @property
     def level_count(self) -> int:
@@ -133,8 +154,15 @@ class ResultMaps:
             if found != expected:
                 raise DamagedPartialError(key, f"{self.path}/{name} at {list(start)} differs from its record")
 
-    def build_levels(self) -> None:
-        """Fill the coarser levels: of each 2×2(×2) block the best score, and the rotation that reached it."""
+    def build_levels(self) -> dict[str, str]:
+        """Fill the coarser levels: of each 2×2(×2) block the best score, and the rotation that reached it.
+
+        Returns
+        -------
+        dict of str to str
+            SHA-256 of their chunks by name.
+        """
+        digests = {}
         for level in range(1, self.level_count):
             fine_scores, fine_rotations = self.level("scores", level - 1), self.level("rotations", level - 1)
             scores = self.level("scores", level, writable=True)
@@ -146,6 +174,11 @@ class ResultMaps:
                 )
                 pooled = _pool(np.asarray(fine_scores[source]), np.asarray(fine_rotations[source]))
                 scores[region], rotations[region] = pooled
+                chunk = tuple(r.start // n for r, n in zip(region, scores.chunks, strict=True))
+                for name, array in (("scores", scores), ("rotations", rotations)):
+                    stored = f"{self.path}/{name}/{level}/{array.metadata.encode_chunk_key(chunk)}"
+                    digests[stored] = hashlib.sha256(self._run.blobs.get(stored) or b"").hexdigest()
+        return digests
 
 
 def _chunk_regions(shape: tuple[int, ...], chunks: tuple[int, ...]) -> list[tuple[slice, ...]]:

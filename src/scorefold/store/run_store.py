@@ -11,19 +11,20 @@ import zarr
 from numpy.typing import NDArray
 from zarr.abc.store import Store
 from zarr.codecs import BytesCodec, Crc32cCodec
+from zarr.storage import MemoryStore
 
 from scorefold.analyzer import Coverage
 from scorefold.errors import DamagedPartialError, InputError, StoreError
 from scorefold.store.blobs import Blobs, open_zarr_store
 from scorefold.store.commit import ArrayRecord, Commit, digest
+from scorefold.store.descriptions import GROUP_FILE
 
 Array = NDArray[Any]
 
 STORE_FORMAT = 2
 """Layout version of the store; a store of another one is refused rather than misread."""
 
-GROUP_FILE = "zarr.json"
-"""What Zarr puts into every folder of the store."""
+NO_RECORD = "there is no commit record"
 
 
 class RunStore:
@@ -124,8 +125,9 @@ class RunStore:
         return array
 
     def _write(self, name: str, array: Array) -> None:
+        encoded: dict[str, Any] = {}
         zarr.create_array(
-            self.zarr_store,
+            MemoryStore(store_dict=encoded),
             name=name,
             data=np.ascontiguousarray(array),
             chunks=tuple(max(n, 1) for n in array.shape),
@@ -134,6 +136,10 @@ class RunStore:
             compressors=[Crc32cCodec()],
             config={"write_empty_chunks": True},
         )
+        # Groups around it are left out: nothing reads them, and a damaged one would be in the way of new attempts.
+        for written, data in encoded.items():
+            if written.startswith(f"{name}/"):
+                self.blobs.put_buffer(written, data)
 
     # Partials and commits.
 
@@ -193,6 +199,19 @@ class RunStore:
             raise DamagedPartialError(key, f"its commit record belongs to {record.key!r} of another place")
         return record
 
+    def require_commit(self, key: str) -> Commit:
+        """Return the record of work that must have been done.
+
+        Raises
+        ------
+        DamagedPartialError
+            If there is none, or one that cannot be trusted.
+        """
+        record = self.read_commit(key)
+        if record is None:
+            raise DamagedPartialError(key, NO_RECORD)
+        return record
+
     def read_partial(
         self, key: str, *, checkpoint: bool = False, names: Collection[str] | None = None
     ) -> tuple[dict[str, Array], Commit]:
@@ -205,7 +224,7 @@ class RunStore:
         """
         record = self.read_commit(key, checkpoint=checkpoint)
         if record is None:
-            raise DamagedPartialError(key, "there is no commit record")
+            raise DamagedPartialError(key, NO_RECORD)
         arrays = {}
         for name, expected in record.arrays.items():
             if names is not None and name not in names:

@@ -22,6 +22,7 @@ from scorefold.planning.inspect_job import InspectJob
 from scorefold.planning.node import Node, merge_count
 from scorefold.planning.truth import TruthTable
 from scorefold.store import RunStore, check_free
+from scorefold.store.image_maps import ImageMaps
 
 PICTURES = "job/pictures.parquet"
 
@@ -135,6 +136,30 @@ class InspectRun(ImageRun):
     def map_path(self, leaf: int, what: str) -> str:
         """Return the path of the array with the maps of a leaf's images: "scores" or "masks"."""
         return f"results/shape-{self.plan.group_index(leaf)}/{what}"
+
+    def create_maps(self, leaf: int, what: str) -> tuple[ImageMaps, dict[str, str]]:
+        """Create the array with the maps of a leaf's images unless it is there.
+
+        Parameters
+        ----------
+        leaf : int
+            The leaf.
+        what : {"scores", "masks"}
+            Which maps.
+
+        Returns
+        -------
+        maps : ImageMaps
+            The array.
+        files : dict of str to str
+            SHA-256 of its description by name; nothing is created, and described, for images without a size.
+        """
+        group = self.plan.group_of(leaf)
+        maps = ImageMaps(self.store, self.map_path(leaf, what))
+        if not all(group.shape):
+            return maps, {}
+        dtype = self.job.dtype if what == "scores" else "uint8"
+        return maps, maps.create((group.count, *group.shape), group.chunk_images, dtype)
 
     # What there is to do.
 

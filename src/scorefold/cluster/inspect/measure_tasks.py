@@ -14,7 +14,7 @@ from scorefold.cluster.inspect.evaluate_tasks import true_mask
 from scorefold.cluster.inspect.inspect_run import InspectRun
 from scorefold.cluster.inspect.scored_leaf import block_maps, pose_of, read_leaf
 from scorefold.cluster.inspect.states import Results, read_whole
-from scorefold.errors import DamagedPartialError, InputError
+from scorefold.errors import InputError
 from scorefold.inspection.components import Defect, find_defects
 from scorefold.inspection.metrics import PimoBand, aupimo, pimo_band
 from scorefold.inspection.pose import Pose
@@ -22,7 +22,7 @@ from scorefold.inspection.threshold_rules import ThresholdRule
 from scorefold.planning.inspect_job import AUTO
 from scorefold.planning.node import Node
 from scorefold.post_processing import compute_mask
-from scorefold.store.image_maps import Block, ImageMaps
+from scorefold.store.image_maps import Block
 
 Array = NDArray[Any]
 
@@ -111,10 +111,7 @@ class Threshold:
 
 def read_threshold(run: InspectRun) -> Threshold:
     """Return the threshold of a run."""
-    record = run.store.read_commit(run.threshold_key)
-    if record is None:
-        raise DamagedPartialError(run.threshold_key, "there is no commit record")
-    summary = record.summary
+    summary = run.store.require_commit(run.threshold_key).summary
     return Threshold(summary["threshold"], summary["lowest"], summary["highest"], summary["shown"])
 
 
@@ -140,9 +137,7 @@ def measure(run: InspectRun, node: Node) -> str:
     density = np.zeros(group.shape, np.int64)
     defects: list[tuple[int, Defect]] = []
     files: dict[str, str] = {}
-    masks = ImageMaps(run.store, run.map_path(node.batch, "masks"))
-    if scored.blocks:
-        masks.create((group.count, *group.shape), group.chunk_images, "uint8")
+    masks, _ = run.create_maps(node.batch, "masks")
     blocks: list[Block] = []
     whole_block = np.empty((group.chunk_images, *group.shape), np.uint8)
     for block in scored.blocks:

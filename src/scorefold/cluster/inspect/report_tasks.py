@@ -39,6 +39,9 @@ REPORT_ROWS = 2000
 def write_report(run: InspectRun, node: Node) -> str:
     """Write the tables and, unless the run is not rendered, the report."""
     files = write_tables(run)
+    for group in run.plan.groups:
+        for what in ("scores", "masks"):
+            files |= run.create_maps(run.plan.leaf_of(group.first), what)[1]
     metrics, curves = evaluation(run)
     if metrics:
         files |= run.put({"tables/metrics.csv": metrics_table(metrics)})
@@ -114,9 +117,8 @@ def _worst(frames: list[pd.DataFrame], column: str) -> list[pd.DataFrame]:
 
 
 def _sheet(run: InspectRun, sheet: str) -> ReportSheet:
-    record = run.store.read_commit(run.sheet_key(sheet))
-    names = sorted(record.summary["files"]) if record is not None else []
-    pages = [data for data in map(run.store.blobs.get, names) if data is not None]
+    record = run.store.require_commit(run.sheet_key(sheet))
+    pages = [run.store.read_file(record, name) for name in sorted(record.summary["files"])]
     return ReportSheet(*HEADINGS[sheet], pages)
 
 

@@ -18,7 +18,7 @@ from scorefold.inspection.inspector import Inspector
 from scorefold.inspection.pose import Pose
 from scorefold.planning.images import ImageEntry
 from scorefold.planning.node import Node
-from scorefold.store.image_maps import Block, ImageMaps
+from scorefold.store.image_maps import Block
 
 Array = NDArray[Any]
 
@@ -38,10 +38,7 @@ def score_images(run: InspectRun, node: Node) -> str:
     failures = find_killers(
         run.store, node, ((entry.name, partial(_score_map, run, inspector, entry)) for entry in entries)
     )
-    maps = ImageMaps(run.store, run.map_path(node.batch, "scores"))
-    keep = all(group.shape)
-    if keep:
-        maps.create((group.count, *group.shape), group.chunk_images, run.job.dtype)
+    maps, kept = run.create_maps(node.batch, "scores")
     blocks: list[Block] = []
     whole_block = np.empty((group.chunk_images, *group.shape), run.job.dtype)
     for first in range(images.start, images.stop, group.chunk_images):
@@ -71,7 +68,7 @@ def score_images(run: InspectRun, node: Node) -> str:
             if pose is not None:
                 poses[row] = (*pose.centre, pose.angle, pose.score)
             fold(analyzers, states, "pixels", scored.anomaly)
-        if keep:
+        if kept:
             blocks.append(maps.write(first - group.first, block))
     fold(analyzers, states, "images", scores)
     run.store.commit(

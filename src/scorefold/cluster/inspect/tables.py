@@ -53,7 +53,8 @@ def write_tables(run: InspectRun) -> dict[str, str]:
 
 def frames(run: InspectRun) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
     """Yield the rows of every leaf's images and of their defects."""
-    unknown = run.evaluation_failures()
+    root = run.evaluation_root
+    unknown = run.store.require_commit(root).summary["failures"] if root else {}
     for leaf in range(run.plan.leaf_count):
         yield _leaf_frames(run, leaf, unknown)
 

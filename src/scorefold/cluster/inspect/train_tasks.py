@@ -88,7 +88,7 @@ def learn(run: TrainRun, node: Node) -> str:
     method = METHODS[run.recipe.method]
     failures: dict[str, str] = {}
     for key in node.inputs:
-        failures |= run.failures_of(key)
+        failures |= run.store.require_commit(key).summary["failures"]
     added = sum(int(run.array(f"added{number}/images")[0]) for number in range(len(run.job.added)))
     images = run.job.image_count - len(failures) + added
     if images < method.least_images:

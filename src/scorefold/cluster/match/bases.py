@@ -90,9 +90,7 @@ class StoredBases:
         """Return the root mean square of the residuals of all rotations, and the largest, from the records."""
         count, largest, squares = 0, 0.0, 0.0
         for node in self._plan.compress_nodes():
-            record = self._store.read_commit(node.key)
-            if record is None:
-                raise DamagedPartialError(node.key, "there is no commit record")
+            record = self._store.require_commit(node.key)
             count += record.summary["rotations"]
             largest = max(largest, record.summary["largest_residual"])
             squares += record.summary["squared_residuals"]

@@ -13,8 +13,7 @@ from scipy.spatial import KDTree
 from scorefold.analyzer import ApproximateMoments, Moments, PeakCallerMaximumFilter
 from scorefold.analyzer.peaks import PeakCandidates, Peaks
 from scorefold.cluster.match.run import MatchRun
-from scorefold.cluster.match.search_tasks import moments_from_json
-from scorefold.errors import DamagedPartialError
+from scorefold.cluster.match.search_tasks import create_maps, moments_from_json
 from scorefold.planning.job import PickOptions, Target
 from scorefold.planning.node import Node
 from scorefold.scoring.rescoring import synthesis_slack
@@ -75,9 +74,7 @@ def target_statistics(run: MatchRun, index: int) -> TargetStatistics:
     pooled: Any = ApproximateMoments() if run.compressed else Moments()
     for batch in run.plan.batches_of(index):
         key = run.plan.write_node(batch).key
-        record = run.store.read_commit(key)
-        if record is None:
-            raise DamagedPartialError(key, "there is no commit record")
+        record = run.store.require_commit(key)
         if str(index) in record.summary["failures"]:
             return TargetStatistics(Moments(), record.summary["failures"][str(index)])
         for tile in record.summary["tiles"]:
@@ -99,7 +96,7 @@ def find_candidates(run: MatchRun, node: Node) -> str:
         run.store.commit(node.key, summary={"failure": statistics.failure})
         return node.key
     maps = ResultMaps(run.store, target.name)
-    maps.build_levels()
+    files = create_maps(run, node.target) | maps.build_levels()
     moments = statistics.moments
     threshold = resolve_threshold(run, moments)
     scores, rotations = maps.level("scores"), maps.level("rotations")
@@ -122,6 +119,7 @@ def find_candidates(run: MatchRun, node: Node) -> str:
         "tests": moments.count,
         "mean": moments.mean,
         "std": moments.std,
+        "files": files,
     }
     run.store.commit(node.key, arrays=arrays, summary=summary)
     return node.key

@@ -9,10 +9,10 @@ from scorefold.analyzer.peaks import Peaks
 from scorefold.analyzer.subpixel import parabola_offset
 from scorefold.cluster.match.candidate_tasks import Map, blocks, call_peaks
 from scorefold.cluster.match.refine_tasks import RefinedCandidates, read_refined
+from scorefold.cluster.match.result_map import ResultMap
 from scorefold.cluster.match.run import MatchRun
 from scorefold.planning.job import Target
 from scorefold.planning.node import Node
-from scorefold.store import ResultMaps
 
 
 def call_picks(run: MatchRun, node: Node) -> str:
@@ -26,9 +26,8 @@ def call_picks(run: MatchRun, node: Node) -> str:
     if failure is not None and run.compressed:  # without exact scores there are no picks
         run.store.commit(node.key, summary={"failure": failure})
         return node.key
-    maps = ResultMaps(run.store, target.name)
-    scores: Map = maps.level("scores")
-    rotations: Map = maps.level("rotations")
+    scores: Map = ResultMap(run, node.target, "scores")
+    rotations: Map = ResultMap(run, node.target, "rotations")
     if run.compressed:
         scores, rotations = _exact_maps(run, target, refined)
         peaks = call_peaks(run, target, scores, rotations, record.summary["threshold"], run.job.picks)

@@ -10,12 +10,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from scorefold.cluster.match.candidate_tasks import BLOCK_VOXELS
+from scorefold.cluster.match.result_map import ResultMap
 from scorefold.cluster.match.run import MatchRun, Read
 from scorefold.cluster.run import one_line
 from scorefold.errors import InputError
 from scorefold.io import TargetSource, empty_picks, tabulate_picks, write_picks, write_table
 from scorefold.io.names import readable_path
-from scorefold.planning.job import Target
 from scorefold.planning.node import Node
 from scorefold.rendering import (
     Cutout,
@@ -35,6 +35,7 @@ from scorefold.rendering import (
     render_report,
 )
 from scorefold.store import ResultMaps
+from scorefold.store.results import level_shapes
 
 SHEETS = "figures/sheets"
 """Folder of the contact sheets, apart from the overlays, since a target may be called grid-000."""
@@ -93,15 +94,15 @@ def drawn_picks(run: MatchRun, index: int) -> list[DrawnPick]:
 def render_target(run: MatchRun, node: Node) -> str:
     """Draw the overlay of a target, and cut out its best picks for the contact sheets."""
     target = run.job.targets[node.target]
-    record = run.store.read_commit(run.plan.pick_node(node.target, run.job.picks.digest).key)
-    if record is None or "failure" in record.summary:
+    record = run.store.require_commit(run.plan.pick_node(node.target, run.job.picks.digest).key)
+    if "failure" in record.summary:
         run.store.commit(node.key)
         return node.key
     picks = drawn_picks(run, node.target)
     shown = picks[: CUTOUTS[len(target.shape)]]
     try:
         pixels = TargetPixels(run.reader(target), target.shape)
-        picture = encode_png(_overlay(run, target, pixels, picks, record.summary["threshold"]))
+        picture = encode_png(_overlay(run, node.target, pixels, picks, record.summary["threshold"]))
         cutouts = [cut_out(pixels.__getitem__, p.position, p.rotation, run.job.template_shape) for p in shown]
     except (InputError, OSError) as error:  # it was readable when it was searched
         run.store.commit(node.key, summary={"failure": f"searched, but not drawn: {one_line(error)}"})
@@ -113,23 +114,28 @@ def render_target(run: MatchRun, node: Node) -> str:
 
 
 def _overlay(
-    run: MatchRun, target: Target, pixels: TargetPixels, picks: list[DrawnPick], threshold: float
+    run: MatchRun, index: int, pixels: TargetPixels, picks: list[DrawnPick], threshold: float
 ) -> NDArray[np.uint8]:
-    maps = ResultMaps(run.store, target.name)
+    target = run.job.targets[index]
     unit = None if target.pixel_size is None else UNITS.get(target.pixel_unit or "", target.pixel_unit)
     scale: dict[str, Any] = {}
     if target.pixel_size is not None and unit:
         scale = {"pixel_size": float(target.pixel_size[-1]), "unit": unit}
     if len(target.shape) == 3:
         return overlay_volume(
-            pixels, maps.level("scores"), picks, run.mask, threshold=threshold, title=target.name, **scale
+            pixels,
+            ResultMap(run, index, "scores"),
+            picks,
+            run.mask,
+            threshold=threshold,
+            title=target.name,
+            **scale,
         )
-    level = 0
-    while math.prod(maps.level("scores", level).shape) > OVERLAY_VOXELS and level + 1 < maps.level_count:
-        level += 1
+    shapes = level_shapes(target.shape)
+    level = next((i for i, shape in enumerate(shapes) if math.prod(shape) <= OVERLAY_VOXELS), len(shapes) - 1)
     return overlay_image(
         _reduced(pixels, 2**level),
-        np.asarray(maps.level("scores", level)[...]),
+        _scores_at(run, index, level),
         picks,
         mask_outline(run.mask),
         threshold=threshold,
@@ -137,6 +143,19 @@ def _overlay(
         factor=2**level,
         **scale,
     )
+
+
+def _scores_at(run: MatchRun, index: int, level: int) -> NDArray[np.float32]:
+    """Return the best scores of a target at a level, verified."""
+    if level == 0:
+        return np.asarray(ResultMap(run, index, "scores"))
+    key = run.plan.candidate_node(index, run.job.picks.digest).key
+    record = run.store.require_commit(key)
+    maps = ResultMaps(run.store, run.job.targets[index].name)
+    for name in record.summary["files"]:
+        if name.startswith(f"{maps.path}/scores/{level}/"):
+            run.store.read_file(record, name)
+    return np.asarray(maps.level("scores", level)[...])
 
 
 def _reduced(pixels: TargetPixels, factor: int) -> NDArray[np.float32]:
@@ -199,8 +218,7 @@ def _write_tables(run: MatchRun) -> dict[str, str]:
 def _targets_frame(run: MatchRun, counts: dict[str, int]) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for index, target in enumerate(run.job.targets):
-        record = run.store.read_commit(run.plan.pick_node(index, run.job.picks.digest).key)
-        summary = {} if record is None else record.summary
+        summary = run.store.require_commit(run.plan.pick_node(index, run.job.picks.digest).key).summary
         rows.append(
             {
                 "target": target.name,

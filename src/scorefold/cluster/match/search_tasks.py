@@ -172,7 +172,7 @@ def write_result(run: MatchRun, node: Node) -> str:
             continue
         target = run.job.targets[index]
         maps = ResultMaps(run.store, target.name)
-        maps.create(target.shape, tiling.cell, _map_attributes(run, target), fill)
+        create_maps(run, index)
         start, scores, rotations = _fill_cell(tile, tiling.cell, maximum, fill)
         written.append(
             {
@@ -223,6 +223,15 @@ def _fill_cell(tile: Tile, cell: tuple[int, ...], maximum: Any, fill: float) -> 
     padding = list(zip(before, after, strict=True))
     scores = np.pad(maximum.scores, padding, constant_values=fill)
     return start, scores, np.pad(maximum.rotations, padding, constant_values=-1)
+
+
+def create_maps(run: MatchRun, index: int) -> dict[str, str]:
+    """Create the result maps of a target unless they are there; return the SHA-256 of their descriptions."""
+    target = run.job.targets[index]
+    cell = run.plan.group_of(run.plan.batches_of(index).start).tiling.cell
+    return ResultMaps(run.store, target.name).create(
+        target.shape, cell, _map_attributes(run, target), run.job.search.score_threshold
+    )
 
 
 def _map_attributes(run: MatchRun, target: Target) -> dict[str, dict[str, Any]]:
