@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 from zarr.errors import ContainsArrayError
 
-from scorefold.errors import DamagedPartialError
+from scorefold.errors import DamagedPartialError, in_one_line
 from scorefold.store.commit import checksum
 from scorefold.store.run_store import GROUP_FILE, RunStore
 
@@ -116,7 +116,7 @@ class ImageMaps:
         try:
             maps = self.read(block["first"], block["stop"])
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
-            raise DamagedPartialError(key, f"{self.path} cannot be read ({error})") from error
+            raise DamagedPartialError(key, f"{self.path} cannot be read ({in_one_line(error)})") from error
         if checksum(maps) != block["digest"]:
             raise DamagedPartialError(
                 key, f"{self.path}, images {block['first']} to {block['stop'] - 1}, differs from its record"

@@ -61,8 +61,8 @@ class MatchRun(Run):
         super().__init__(store)
         location = store.location
         try:
-            targets = json.loads(self.store.blobs.get(TARGETS) or b"null")
-            plan = json.loads(self.store.blobs.get(PLAN) or b"null")
+            targets = json.loads(self.store.read_file(TARGETS) or b"null")
+            plan = json.loads(self.store.read_file(PLAN) or b"null")
             self.job = MatchJob.from_json(
                 self.store.attributes["job"], [Target.from_json(t) for t in targets]
             )
@@ -308,7 +308,7 @@ class MatchRun(Run):
 
     def unreadable(self) -> dict[str, str]:
         """Return the targets that were left out when the job was made, with the reason."""
-        found: dict[str, str] = json.loads(self.store.blobs.get(FAILURES) or b"{}")
+        found: dict[str, str] = json.loads(self.store.read_file(FAILURES) or b"{}")
         return found
 
     def failures(self) -> dict[str, str]:
