@@ -22,7 +22,7 @@ from scorefold.api.running import (
     read_table,
 )
 from scorefold.cluster import MatchRun, change_picks, create_run, drive, executor, open_match
-from scorefold.errors import StoreError
+from scorefold.errors import StoreError, in_one_line
 from scorefold.planning.job import PickOptions
 from scorefold.planning.prepare import prepare_match
 from scorefold.planning.request import MatchRequest
@@ -51,6 +51,12 @@ class MapCollection(Mapping[str, "zarr.Array[Any]"]):
             return ResultMaps(self._run.store, target).level(self._name)
         except FileNotFoundError:
             raise KeyError(f"{target}: not finished") from None
+        except Exception as error:  # damaged descriptions raise exceptions of many kinds
+            location = self._run.store.location
+            raise StoreError(
+                f'run "{location}": the {self._name} of "{target}" are damaged ({in_one_line(error)}). Make them '
+                f"again with: scorefold verify --discard {location}, then scorefold resume {location}"
+            ) from error
 
     def __contains__(self, target: object) -> bool:
         return any(target == known.name for known in self._run.job.targets)

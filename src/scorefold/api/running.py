@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from scorefold.cluster import Progress, Run, drive, executor
-from scorefold.errors import InputError, StoreError
+from scorefold.errors import InputError, StoreError, in_one_line
 
 OnProgress = Callable[[Progress], None]
 
@@ -69,12 +69,31 @@ def read_table(run: Run, name: str, location: str) -> pd.DataFrame:
     Raises
     ------
     StoreError
-        If the run has not got that far.
+        If the run has not got that far, or the table is damaged.
     """
     data = run.store.blobs.get(f"tables/{name}.parquet")
     if data is None:
         raise unfinished(location)
-    return pd.read_parquet(io.BytesIO(data))
+    return parquet_table(data, name, location)
+
+
+def parquet_table(
+    data: bytes, name: str, location: str, columns: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Return what a Parquet file of a run holds, or some columns of it.
+
+    Raises
+    ------
+    StoreError
+        If it is damaged.
+    """
+    try:
+        return pd.read_parquet(io.BytesIO(data), columns=columns)
+    except Exception as error:  # on damaged files pyarrow raises anything
+        raise StoreError(
+            f'run "{location}": tables/{name}.parquet is damaged ({in_one_line(error)}). Write it again with: '
+            f"scorefold verify --discard {location}, then scorefold resume {location}"
+        ) from error
 
 
 def html_picture(name: str, png: bytes) -> str:

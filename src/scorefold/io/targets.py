@@ -13,7 +13,8 @@ from typing import Any, Self
 import numpy as np
 
 from scorefold.errors import InputError
-from scorefold.io.formats import FORMAT_OF_SUFFIX, FORMATS, StoredArray
+from scorefold.io.formats import FORMAT_OF_SUFFIX, FORMATS, FormatError, StoredArray
+from scorefold.io.formats.decoding_limit import MOST_PAGES
 from scorefold.io.formats.layout import SPATIAL_AXES, Pages, assign_roles, check_channel, result_dtype
 from scorefold.io.formats.zarr_arrays import is_node, is_run, is_url, split_node
 from scorefold.io.names import unique_names
@@ -336,6 +337,8 @@ def sources_in(
         if not roles.batch:
             found.append((source, part))
             continue
+        if count > MOST_PAGES:
+            raise FormatError(f"{count} images; one file or store may hold 2**20. Split it")
         digits = len(str(count - 1))
         found += [
             (dataclasses.replace(source, page=page), f"{part}_{page:0{digits}d}") for page in range(count)
