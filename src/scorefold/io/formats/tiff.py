@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scorefold.io.formats.decoding_limit import check_pixels
 from scorefold.io.formats.image import in_rgb_order, last_decoded, opencv_silenced
 from scorefold.io.formats.layout import FormatError, StoredArray
+from scorefold.io.formats.tiff_pages import check_chain, check_ome
 from scorefold.io.units import in_one_unit
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
@@ -195,8 +196,14 @@ class _OpenFile:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        check_chain(path)
         self._file = tifffile.TiffFile(path)
-        self.series = _pictures(self._file)
+        try:
+            check_ome(self._file)
+            self.series = _pictures(self._file)
+        except BaseException:
+            self._file.close()
+            raise
         self._opened: dict[int, tuple[StoredArray, Any]] = {}
 
     def open(self, number: int) -> tuple[StoredArray, Any]:
