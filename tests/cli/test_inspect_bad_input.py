@@ -93,7 +93,7 @@ INPUTS = [
     Case(
         "truncated archive", maps_of("cut.npz"), ("cut.npz", "truncated"), written("cut.npz", b"PK\x03\x04")
     ),
-    Case("no image", run_on("text.png"), ('image "text', "not an image"), written("text.png", "no image")),
+    Case("no image", run_on("text.png"), ('image "text', "PNG"), written("text.png", "no image")),
     Case(
         "wrong shape everywhere",
         run_on("small"),

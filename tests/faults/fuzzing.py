@@ -13,9 +13,11 @@ import json
 import logging
 import math
 import os
+import platform
 import resource
 import signal
 import sys
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -72,7 +74,7 @@ def reader(function: Reader) -> Reader:
 def check_line(text: str, path: Path) -> None:
     """Require one line of bearable length, not counting the path."""
     shown = text.replace(str(path), "").replace(str(path.parent), "")
-    if not text.strip() or "\n" in text or "\r" in text or len(shown) > LONGEST_LINE:
+    if not text.strip() or not shown.isprintable() or len(shown) > LONGEST_LINE:
         raise UnexpectedError(f"{len(shown)} characters, or several lines: {shown[:400]!r}")
 
 
@@ -98,7 +100,9 @@ def read_images(path: Path, rng: np.random.Generator) -> None:
 
     pages = ("auto", "batch", "volume")[int(rng.integers(3))]
     with errors_of_ours(path):
-        targets, broken = find_targets([path], gray=bool(rng.random() < 0.7), pages=pages)
+        # In a folder, runs are told from data first.
+        place = path.parent if rng.random() < 0.2 and path.parent != FOLDER else path
+        targets, broken = find_targets([place], gray=bool(rng.random() < 0.7), pages=pages)
         for one in broken:
             check_line(one.reason, path)
         for target in (*targets[:2], *targets[-1:]):
@@ -622,6 +626,26 @@ def commits(folder: Path) -> Attempt:
                     array = expected.inline_array()
                 expected.disagreement(IMAGE if array is None else array)
             read.to_bytes()
+
+    return attempt
+
+
+@reader
+def leases(folder: Path) -> Attempt:
+    """Notes of who drives a run."""
+    from scorefold.store import RunStore, check_free
+
+    store = RunStore.create(str(folder / "run"), {"fingerprint": "f"})
+    held = {"host": platform.node(), "process": 7, "started": 1.5, "token": "a" * 32, "renewed": time.time()}
+
+    def attempt(rng: np.random.Generator, path: Path) -> None:
+        note = {**held, "host": "elsewhere"} if rng.random() < 0.5 else held
+        content = json.dumps(mutated_json(note, rng)).encode()
+        if rng.random() < 0.4:
+            content = mutated([json.dumps(note).encode()], rng, mutations=TEXT)
+        store.blobs.put("driver.json", content)
+        with errors_of_ours(path):
+            check_free(store)
 
     return attempt
 

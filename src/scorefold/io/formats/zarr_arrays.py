@@ -37,7 +37,7 @@ def is_run(path: str | os.PathLike[str]) -> bool:
     try:
         metadata = json.loads((Path(path) / "zarr.json").read_bytes())
         return "scorefold" in metadata["attributes"]
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return False
 
 
