@@ -115,7 +115,7 @@ class CellSearch:
         """Return rank, size and residual of a cell of median size."""
         sizes = np.diff(self.cells.starts)
         cell = int(np.argsort(sizes, kind="stable")[len(sizes) // 2])
-        basis = self.filters.basis(cell, self.tolerance)
+        basis = self.filters.bases(cell, self.tolerance)[0]
         residual = float(np.sqrt(np.mean(basis.residuals.astype(float) ** 2)))
         return f"cells of {self.angle:g}°, rank {basis.rank} of {sizes[cell]}, residual {residual:.2f}"
 
@@ -129,7 +129,7 @@ class CellSearch:
             MaxScoreOverRotations(tile.shape, rotations=self.search.rotations), ApproximateScoreMoments()
         )
         engine = CompressedEngine(
-            self.search.engine, self.filters, lambda cell: self.filters.basis(cell, self.tolerance)
+            self.search.engine, self.filters, lambda cell: self.filters.bases(cell, self.tolerance)[0]
         )
         batch = engine.prepare([tile], [pixels], [analyzer])
         states = [analyzer.init_state()]

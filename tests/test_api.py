@@ -8,10 +8,13 @@ import pandas as pd
 import pytest
 import zarr
 from distributed import Client
+from scipy.spatial.transform import Rotation
 
 import scorefold
 from scorefold import match, open_run
 from scorefold.errors import InputError, StoreError
+from scorefold.rotations import angle_to_matrix, geodesic_angle
+from scorefold.testing.planting import chain_density, plant
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -86,6 +89,28 @@ def test_a_volume_is_searched():
 @pytest.fixture(scope="module")
 def finished(image, template, tmp_path_factory):
     return match([image, image[:40]], template, out=tmp_path_factory.mktemp("api") / "run", **OPTIONS)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+@pytest.mark.parametrize("refine", [True, False])
+def test_the_rotations_of_picks_are_those_of_the_table(ndim, refine):
+    rng = np.random.default_rng(3)
+    particle = chain_density(rng, 12) if ndim == 3 else chain_density(rng, 21).max(axis=0)
+    target = rng.normal(scale=0.02, size=(28,) * ndim if ndim == 3 else (60, 60))
+    turn = (
+        Rotation.from_euler("ZYZ", [10, 7, 4], degrees=True).as_matrix()
+        if ndim == 3
+        else angle_to_matrix(10.0)
+    )
+    centre = [n / 2 for n in target.shape]
+    plant(target, particle, np.ones(particle.shape), [centre], [turn], add=True)
+    found = match(target, particle, mask="sphere", step=30, top=1, threshold=0.3, render=False, refine=refine)
+    (matrix,), (row,) = found.pick_rotations, found.picks.to_dict("records")
+    nearest = found.rotation_set[row["rotation_id"]]
+    if refine:
+        assert geodesic_angle(matrix, turn) < geodesic_angle(nearest, turn) / 2
+    else:
+        np.testing.assert_allclose(matrix, nearest, atol=1e-6)
 
 
 def test_maps_are_lazy_and_read_only(finished, image):

@@ -48,9 +48,7 @@ def test_a_search_of_few_angles_finds_the_coins(coins, tmp_path):
         out=tmp_path / "run",
     )  # fmt: skip
     picks = found.picks
-    result = recovery(
-        positions, rotations, picks[["y", "x"]].to_numpy(), found.rotation_set[picks["rotation_id"]], 3.0
-    )
+    result = recovery(positions, rotations, picks[["y", "x"]].to_numpy(), found.pick_rotations, 3.0)
     assert result.matched == COINS_PER_SCENE
     assert result.angle_errors.max() <= 8.0
 

@@ -27,6 +27,10 @@ class Blobs(dict):
     def delete(self, name):
         self.pop(name, None)
 
+    def delete_below(self, prefix):
+        for name in [name for name in self if name.startswith(f"{prefix}/")]:
+            del self[name]
+
 
 class RecordingStore:
     """Knows committed keys; no bytes of partials."""

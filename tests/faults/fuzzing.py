@@ -771,7 +771,7 @@ def searches(folder: Path) -> Attempt:
             each(
                 lambda: found.picks,
                 lambda: found.rotation_set,
-                lambda: [one.shape for maps in (found.scores, found.rotations) for one in maps.values()],
+                lambda: [one[:2].shape for maps in (found.scores, found.rotations) for one in maps.values()],
             )
 
         each(lambda: look_at(where, location), outcome)

@@ -9,8 +9,8 @@ from distributed import Client, Future
 
 from scorefold.cli.application import application
 from scorefold.cluster import create_run, drive, open_match, run_progress, tasks
-from scorefold.cluster.driver import ATTEMPTS
 from scorefold.cluster.executor import SerialExecutor
+from scorefold.cluster.failures import ATTEMPTS, OUR_ERRORS
 from scorefold.cluster.graph import RETRIES, DaskExecutor
 from scorefold.errors import StoreError
 from scorefold.planning.prepare import prepare_match
@@ -93,14 +93,14 @@ def test_the_command_line_says_what_failed(tmp_path, file_run, capsys):
 def broken_merge(monkeypatch):
     """Make merges raise, a number of times each; return how often each was called."""
 
-    def breaks(times):
+    def breaks(times, error=RuntimeError):
         calls = Counter()
         task_of = tasks.task_of
 
         def merge(run, node):
             calls[node.key] += 1
             if calls[node.key] <= times:
-                raise RuntimeError("the disk\nis on fire")
+                raise error("the disk\nis on fire")
             return task_of("match", "merge")(run, node)
 
         monkeypatch.setattr(
@@ -120,6 +120,17 @@ def test_a_task_that_always_raises_ends_the_run_and_says_how_to_go_on(new_run, b
         drive(run, DaskExecutor(client) if dask else SerialExecutor(), render=False)
     assert max(calls.values()) == ATTEMPTS * (RETRIES + 1 if dask else 1)
     assert run_progress(run, render=False).done["score_leaf"] == run.plan.leaf_count
+
+
+@pytest.mark.parametrize("error", OUR_ERRORS)
+def test_an_error_of_the_program_ends_the_run_at_once(new_run, broken_merge, error):
+    calls = broken_merge(10**6, error)
+    message = (
+        rf"^merge_\S+: internal error, {error.__name__}: .*the disk.*\. What is done .*scorefold resume /"
+    )
+    with pytest.raises(StoreError, match=message):
+        drive(new_run(rotation_block=6), SerialExecutor(), render=False)
+    assert list(calls.values()) == [1]
 
 
 @pytest.mark.parametrize("dask", [False, True], ids=["serial", "dask"])

@@ -112,7 +112,9 @@ class Search:
         return self.run(self.exact, range(len(self.rotations)), analyzer_of)
 
     def compressed(self, tolerance, analyzer_of, cells=None):
-        engine = CompressedEngine(self.exact, self.filters, lambda cell: self.filters.basis(cell, tolerance))
+        engine = CompressedEngine(
+            self.exact, self.filters, lambda cell: self.filters.bases(cell, tolerance)[0]
+        )
         return self.run(engine, range(len(self.cells)) if cells is None else cells, analyzer_of)
 
     def score_maps(self, tolerance=None):

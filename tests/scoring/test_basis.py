@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from scorefold.scoring.basis import RANKS, compress
+from scorefold.scoring.basis import RANKS, Principal
 
 # Rows of about unit elements, sums in single precision.
 ROUNDING = 2e-5
@@ -25,7 +25,7 @@ def decaying(count=12, length=90, seed=0):
 
 @given(seed=st.integers(0, 50), tolerance=st.sampled_from([0.05, 0.1, 0.3, 0.9]))
 def test_vectors_are_orthonormal_and_columns_of_coordinates_orthogonal(seed, tolerance):
-    basis = compress(decaying(seed=seed), tolerance)
+    basis = Principal(decaying(seed=seed)).compressed(tolerance)
     # Eigenvalues of 4e-4 of the largest, of a matrix in single precision: 1e-7 / 4e-4 of orthogonality.
     np.testing.assert_allclose(basis.vectors @ basis.vectors.T, np.eye(basis.rank), atol=1e-3)
     gram = basis.coefficients.T @ basis.coefficients
@@ -35,7 +35,7 @@ def test_vectors_are_orthonormal_and_columns_of_coordinates_orthogonal(seed, tol
 @given(seed=st.integers(0, 50), tolerance=st.sampled_from([0.02, 0.1, 0.3, 0.9]))
 def test_residuals_are_those_of_the_sums_and_keep_the_tolerance(seed, tolerance):
     rows = decaying(seed=seed)
-    basis = compress(rows, tolerance)
+    basis = Principal(rows).compressed(tolerance)
     missing = rows - basis.coefficients.astype(float) @ basis.vectors.astype(float)
     norms = np.linalg.norm(rows, axis=1)
     # Squares lose what single precision rounds: a residual of 1e-3 is known to a tenth of itself.
@@ -51,13 +51,13 @@ def test_the_rank_is_the_first_in_use_that_suffices(seed, tolerance):
     left = 1 - np.cumsum(squares) / squares.sum()
     assume(np.abs(left - tolerance**2).min() > 1e-5)  # single precision decides otherwise
     needed = 1 + int(np.argmax(left <= tolerance**2))
-    assert compress(rows, tolerance).rank == min(rank for rank in RANKS if rank >= needed)
+    assert Principal(rows).compressed(tolerance).rank == min(rank for rank in RANKS if rank >= needed)
 
 
 @pytest.mark.parametrize(("rank", "used"), [(1, 1), (2, 2), (6, 6), (7, 8), (9, 10)])
 def test_what_is_exactly_of_low_rank_needs_no_more(rank, used):
     rows = rows_of_rank(rank)
-    basis = compress(rows, 1e-3)
+    basis = Principal(rows).compressed(1e-3)
     assert basis.rank == used
     np.testing.assert_allclose(basis.coefficients @ basis.vectors, rows, atol=ROUNDING * np.abs(rows).max())
 
@@ -65,14 +65,14 @@ def test_what_is_exactly_of_low_rank_needs_no_more(rank, used):
 @pytest.mark.parametrize("count", [1, 3, 7, 11])
 def test_without_tolerance_every_row_has_its_dimension(count):
     rows = np.random.default_rng(1).normal(size=(count, 60))
-    basis = compress(rows, 0.0)
+    basis = Principal(rows).compressed(0.0)
     assert basis.rank == count
     np.testing.assert_allclose(basis.coefficients @ basis.vectors, rows, atol=ROUNDING)
 
 
 def test_a_single_row_is_its_own_basis():
     row = np.random.default_rng(2).normal(size=(1, 40))
-    basis = compress(row, 0.3)
+    basis = Principal(row).compressed(0.3)
     assert basis.rank == 1
     assert basis.residuals[0] < 1e-3
     np.testing.assert_allclose(np.abs(basis.vectors), np.abs(row) / np.linalg.norm(row), atol=ROUNDING)
@@ -81,18 +81,18 @@ def test_a_single_row_is_its_own_basis():
 def test_a_row_of_zeros_has_no_residual_and_no_coordinates():
     rows = decaying()
     rows[4] = 0
-    basis = compress(rows, 0.1)
+    basis = Principal(rows).compressed(0.1)
     assert basis.residuals[4] == 0
     assert np.abs(basis.coefficients[4]).max() < ROUNDING
 
 
 def test_rows_of_zeros_alone_stay_finite():
-    basis = compress(np.zeros((3, 20)), 0.1)
+    basis = Principal(np.zeros((3, 20))).compressed(0.1)
     for array in (basis.vectors, basis.coefficients, basis.residuals):
         assert np.isfinite(array).all()
 
 
 def test_the_same_rows_give_the_same_bytes():
-    one, two = compress(decaying(), 0.1), compress(decaying().copy(), 0.1)
+    one, two = Principal(decaying()).compressed(0.1), Principal(decaying().copy()).compressed(0.1)
     assert one.vectors.tobytes() == two.vectors.tobytes()
     assert one.coefficients.tobytes() == two.coefficients.tobytes()

@@ -10,7 +10,7 @@ from scorefold.analyzer import (
 )
 from scorefold.errors import InputError
 from scorefold.rotations import plane_rotations, rotation_cells
-from scorefold.scoring.basis import RANKS
+from scorefold.scoring.basis import RANKS, Principal
 from scorefold.scoring.compressed import FINER, CellFilters, check_compressible
 from scorefold.scoring.masks import template_mask
 from scorefold.scoring.score import get_score
@@ -62,7 +62,7 @@ def test_no_score_is_off_by_more_than_the_residual_of_its_rotation(ndim, a_searc
     residuals = np.empty(len(search.rotations))
     ranks = []
     for cell in range(len(search.cells)):
-        basis = search.filters.basis(cell, 0.3)
+        basis = search.filters.bases(cell, 0.3)[0]
         residuals[search.cells.ids(cell)] = basis.residuals
         ranks.append(basis.rank)
     assert max(ranks) < search.cells.largest, "nothing was left out"
@@ -165,7 +165,8 @@ def test_a_finer_basis_begins_like_the_coarse_one_and_leaves_less_out(ndim, tole
     search = a_search(ndim)
     for cell in range(len(search.cells)):
         coarse, finer = search.filters.bases(cell, tolerance)
-        alone = search.filters.basis(cell, tolerance)
+        filters = np.stack([search.filters.of_rotation(i) for i in search.cells.ids(cell)])
+        alone = Principal(filters).compressed(tolerance)
         np.testing.assert_array_equal(coarse.vectors, alone.vectors)
         np.testing.assert_allclose(finer.vectors[: coarse.rank], coarse.vectors, atol=1e-6)
         assert np.sqrt(np.mean(finer.residuals**2)) <= tolerance / FINER + 1e-3

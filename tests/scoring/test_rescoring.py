@@ -7,7 +7,7 @@ import pytest
 
 from scorefold.analyzer import ScoreMoments
 from scorefold.scoring.local import LocalScores
-from scorefold.scoring.rescoring import Candidate, Rescorer, lowest_synthesis
+from scorefold.scoring.rescoring import Candidate, Rescorer, synthesis_slack
 
 TOLERANCE = 0.3
 
@@ -51,13 +51,13 @@ def test_noise_takes_less_from_a_score_than_it_is_allowed_to(a_search, ndim):
     exact, found = search.score_maps(), search.score_maps(TOLERANCE)
     residuals = np.empty((len(search.rotations),) + (1,) * ndim)
     for cell in range(len(search.cells)):
-        residuals[search.cells.ids(cell)] = search.filters.basis(cell, TOLERANCE).residuals.reshape(
+        residuals[search.cells.ids(cell)] = search.filters.bases(cell, TOLERANCE)[0].residuals.reshape(
             (-1,) + (1,) * ndim
         )
     std = float(np.nanstd(exact))
     scored = ~np.isnan(exact)
     assert scored.sum() > 10_000
-    below = found < lowest_synthesis(exact, residuals, std)
+    below = found < exact - synthesis_slack(exact, residuals, std)
     # A Gaussian goes beyond 3.5 deviations on one side once in 4300 times.
     assert below[scored].mean() < 1e-3
     some = residuals.ravel() > 0.1

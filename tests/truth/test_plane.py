@@ -26,9 +26,7 @@ def search(background: str, size: int, copies: int, noise: float) -> tuple[Recov
 
     found = match(noisy, coin, mask="disk", mask_radius=22, step=3, render=False)
     picks = found.picks
-    recovered = recovery(
-        positions, rotations, picks[["y", "x"]], found.rotation_set[picks["rotation_id"]], tolerance=3
-    )
+    recovered = recovery(positions, rotations, picks[["y", "x"]], found.pick_rotations, tolerance=3)
     return recovered, coin[mask > 0.5].var() / noise**2
 
 

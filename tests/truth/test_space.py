@@ -28,7 +28,7 @@ def search(size: int, step: float, copies: int, noise: float, **options) -> tupl
         positions,
         rotations,
         picks[["z", "y", "x"]],
-        relion_to_matrix(picks[["rot", "tilt", "psi"]]),
+        found.pick_rotations,
         tolerance=3,
     )
     inside = template_mask("sphere", particle.shape) > 0.5

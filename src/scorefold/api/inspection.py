@@ -11,7 +11,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from scorefold.api.running import check_options, finish, html_page, measure_texts, read_picture, read_table
+from scorefold.api.running import (
+    check_options,
+    committed_file,
+    finish,
+    html_page,
+    measure_texts,
+    read_picture,
+    read_table,
+    repairable,
+    unfinished,
+)
 from scorefold.cluster import (
     InspectRun,
     change_measure,
@@ -82,7 +92,7 @@ class Inspection:
 
         The columns ``images`` and ``pixels`` are NaN where a metric is not defined.
         """
-        data = self._run.store.blobs.get("tables/metrics.csv")
+        data = committed_file(self._run, "tables/metrics.csv")
         return None if data is None else pd.read_csv(io.BytesIO(data), index_col="metric")
 
     def scores(self, name: str) -> NDArray[Any]:
@@ -119,8 +129,14 @@ class Inspection:
             raise KeyError(f"{name}: {verdict}")
         leaf = self._run.plan.leaf_of(row)
         place = row - self._run.plan.group_of(leaf).first
-        maps = ImageMaps(self._run.store, self._run.map_path(leaf, what))
-        found: NDArray[Any] = maps.read(place, place + 1)[0]
+        writer = self._run.score_key(leaf) if what == "scores" else self._run.measure_key(leaf)
+        with repairable(self._run):
+            record = self._run.store.read_commit(writer)
+            if record is None:
+                raise unfinished(self.location)
+            block = next(b for b in record.summary["blocks"] if b["first"] <= place < b["stop"])
+            maps = ImageMaps(self._run.store, block["array"]).read_block(writer, block)
+        found: NDArray[Any] = maps[place - block["first"]]
         return found
 
     @cached_property

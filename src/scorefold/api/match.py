@@ -3,14 +3,15 @@
 import contextlib
 import dataclasses
 import html
-from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
-import zarr
+from numpy.typing import NDArray
 
+from scorefold.api.result_maps import MapCollection
 from scorefold.api.running import (
     OnProgress,
     as_sequence,
@@ -19,56 +20,15 @@ from scorefold.api.running import (
     html_picture,
     html_table,
     new_location,
+    read_picture,
     read_table,
 )
-from scorefold.cluster import MatchRun, change_picks, create_run, drive, executor, open_match
-from scorefold.errors import StoreError, in_one_line
+from scorefold.cluster import change_picks, create_run, drive, executor, open_match
+from scorefold.errors import StoreError
 from scorefold.planning.job import PickOptions
 from scorefold.planning.prepare import prepare_match
 from scorefold.planning.request import MatchRequest
-from scorefold.store import ResultMaps
-
-
-class MapCollection(Mapping[str, "zarr.Array[Any]"]):
-    """Result maps by target; each is a Zarr array that is read where it is sliced.
-
-    Parameters
-    ----------
-    run : MatchRun
-        The run.
-    name : {"scores", "rotations"}
-        Which map.
-    """
-
-    def __init__(self, run: MatchRun, name: str) -> None:
-        self._run = run
-        self._name = name
-
-    def __getitem__(self, target: str) -> "zarr.Array[Any]":
-        if target not in self:
-            raise KeyError(target)
-        try:
-            return ResultMaps(self._run.store, target).level(self._name)
-        except FileNotFoundError:
-            raise KeyError(f"{target}: not finished") from None
-        except Exception as error:  # damaged descriptions raise exceptions of many kinds
-            location = self._run.store.location
-            raise StoreError(
-                f'run "{location}": the {self._name} of "{target}" are damaged ({in_one_line(error)}). Make them '
-                f"again with: scorefold verify --discard {location}, then scorefold resume {location}"
-            ) from error
-
-    def __contains__(self, target: object) -> bool:
-        return any(target == known.name for known in self._run.job.targets)
-
-    def __iter__(self) -> Iterator[str]:
-        return (target.name for target in self._run.job.targets)
-
-    def __len__(self) -> int:
-        return len(self._run.job.targets)
-
-    def __repr__(self) -> str:
-        return f"<{self._name} of {len(self)} targets>"
+from scorefold.rotations import angle_to_matrix, relion_to_matrix
 
 
 class Match:
@@ -121,6 +81,19 @@ class Match:
         return read_table(self._run, "picks", self.location)
 
     @property
+    def pick_rotations(self) -> NDArray[np.float64]:
+        """Rotation matrices of the picks in their order, shape (k, d, d): between those of the set where refined.
+
+        Raises
+        ------
+        StoreError
+            If the run has not got that far.
+        """
+        if "angle" in self.picks.columns:
+            return angle_to_matrix(self.picks["angle"])
+        return relion_to_matrix(self.picks[["rot", "tilt", "psi"]])
+
+    @property
     def failures(self) -> dict[str, str]:
         """Targets that could not be searched, with the reason."""
         return self._run.failures()
@@ -138,10 +111,9 @@ class Match:
         KeyError
             If there is none.
         """
-        data = self._run.store.blobs.get(f"figures/{target}.png") if target in self.scores else None
-        if data is None:
+        if target not in self.scores:
             raise KeyError(target)
-        return data
+        return read_picture(self._run, target)
 
     def repick(self, *, render: bool = True, **options: Any) -> "Match":
         """Call the picks again with other options; no score is computed anew.

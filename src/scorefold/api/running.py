@@ -6,14 +6,14 @@ import dataclasses
 import html
 import io
 import tempfile
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from scorefold.cluster import Progress, Run, drive, executor
-from scorefold.errors import InputError, StoreError, in_one_line
+from scorefold.errors import DamagedPartialError, InputError, StoreError
 
 OnProgress = Callable[[Progress], None]
 
@@ -69,30 +69,35 @@ def read_table(run: Run, name: str, location: str) -> pd.DataFrame:
     Raises
     ------
     StoreError
-        If the run has not got that far, or the table is damaged.
+        If the run has not got that far.
     """
-    data = run.store.blobs.get(f"tables/{name}.parquet")
+    data = committed_file(run, f"tables/{name}.parquet")
     if data is None:
         raise unfinished(location)
-    return parquet_table(data, name, location)
+    return pd.read_parquet(io.BytesIO(data))
 
 
-def parquet_table(
-    data: bytes, name: str, location: str, columns: Sequence[str] | None = None
-) -> pd.DataFrame:
-    """Return what a Parquet file of a run holds, or some columns of it.
+def committed_file(run: Run, name: str) -> bytes | None:
+    """Return a file of a run, verified; None if the run has not got that far.
 
     Raises
     ------
     StoreError
-        If it is damaged.
+        If it is damaged; the message says how to repair it.
     """
+    with repairable(run):
+        return run.file(name)
+
+
+@contextlib.contextmanager
+def repairable(run: Run) -> Iterator[None]:
+    """Turn damage that a reader meets into an error that says what to do."""
     try:
-        return pd.read_parquet(io.BytesIO(data), columns=columns)
-    except Exception as error:  # on damaged files pyarrow raises anything
+        yield
+    except DamagedPartialError as error:
         raise StoreError(
-            f'run "{location}": tables/{name}.parquet is damaged ({in_one_line(error)}). Write it again with: '
-            f"scorefold verify --discard {location}, then scorefold resume {location}"
+            f'run "{run.store.location}": {error.reason}. Repair it with: scorefold verify --discard '
+            f"{run.store.location}, then scorefold resume {run.store.location}"
         ) from error
 
 
@@ -115,7 +120,7 @@ def read_picture(run: Run, name: str) -> bytes:
     KeyError
         If there is none.
     """
-    data = run.store.blobs.get(f"figures/{name}.png")
+    data = committed_file(run, f"figures/{name}.png")
     if data is None:
         raise KeyError(name)
     return data

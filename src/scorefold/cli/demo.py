@@ -140,13 +140,14 @@ def _compare(scene: "Scene", run: Path) -> None:
     planted = picked = matched = 0
     distances, angles = [], []
     for name, (positions, rotations) in scene.truth.items():
-        picks = found.picks[found.picks["target"] == name]
+        here = (found.picks["target"] == name).to_numpy()
+        picks = found.picks[here]
         columns = [axis for axis in "zyx" if axis in picks.columns]
         result = recovery(
             positions,
             rotations,
             picks[columns].to_numpy(),
-            found.rotation_set[picks["rotation_id"].to_numpy()],
+            found.pick_rotations[here],
             TOLERANCE,
         )
         planted, picked, matched = planted + result.planted, picked + result.picked, matched + result.matched

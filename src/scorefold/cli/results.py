@@ -1,5 +1,6 @@
 """What a finished run is summed up as in the terminal."""
 
+import io
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -58,10 +59,9 @@ def _show_match(run: "MatchRun", most: int) -> None:
 
 def read_table(run: "Run", name: str, columns: Sequence[str] | None = None) -> "pd.DataFrame":
     """Return a table of a run, or some of its columns: one read, however many rows there are."""
-    from scorefold.api.running import parquet_table
+    import pandas as pd
 
-    data = run.store.blobs.get(f"tables/{name}.parquet") or b""
-    return parquet_table(data, name, run.store.location, columns)
+    return pd.read_parquet(io.BytesIO(run.file(f"tables/{name}.parquet") or b""), columns=columns)
 
 
 def _show_picks(picks: "pd.DataFrame", most: int, targets: int) -> None:

@@ -6,16 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from scorefold.cluster.executor import Executor, Outcome
+from scorefold.cluster.failures import Failures, how_to_go_on
 from scorefold.cluster.run import Run, one_line
-from scorefold.errors import DamagedPartialError, ScorefoldError, StoreError
+from scorefold.errors import StoreError
 from scorefold.planning.node import Node
 from scorefold.store import driver_lease
 
 WAVE = 20_000
 """Largest number of tasks that are given to a scheduler at a time."""
-
-ATTEMPTS = 3
-"""How often work is tried before the run stops."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +56,14 @@ def drive(
     Raises
     ------
     StoreError
-        If some work failed `ATTEMPTS` times; what is committed stays, and the run can be resumed. If another driver is
+        If some work fails for good; what is committed stays, and the run can be resumed. If another driver is
         at work on the run.
     """
-    with driver_lease(run.store):
-        _reconcile(run, executor, render=render, on_progress=on_progress)
+    try:
+        with driver_lease(run.store):
+            _reconcile(run, executor, render=render, on_progress=on_progress)
+    except OSError as error:  # full, read-only or gone
+        raise StoreError(f"{one_line(error)}. {how_to_go_on(run)}") from error
 
 
 def _reconcile(
@@ -70,46 +71,21 @@ def _reconcile(
 ) -> None:
     notify = on_progress or (lambda _: None)
     total = run.totals(render=render)
-    failures: Counter[str] = Counter()
+    failures = Failures(run)
     while True:
         wave, missing = _survey(run, render=render)
         done = Counter(total) - missing
         notify(_progress(done, total))
         if not wave:
             return
-        failed: set[str] = set()
         # Closed on the way out, so that work given to a cluster does not outlive its driver.
-        with contextlib.closing(executor.run(run.reference, wave)) as outcomes:
+        with contextlib.closing(executor.run(run.reference, failures.next_wave(wave))) as outcomes:
             for outcome in outcomes:
                 if outcome.error is None:
                     done[outcome.node.stage] += 1
                 elif not outcome.collateral:
-                    key = _blamed(outcome)
-                    # Several tasks may stumble over one damaged partial; that is one failure of it.
-                    if key not in failed:
-                        failed.add(key)
-                        failures[key] += 1
-                        _put_up_again(run, key, outcome.error, failures[key])
+                    failures.add(outcome.node, outcome.error, killed=outcome.killed)
                 notify(_progress(done, total, outcome))
-
-
-def _blamed(outcome: Outcome) -> str:
-    """Return the key of the work to do again."""
-    return outcome.error.key if isinstance(outcome.error, DamagedPartialError) else outcome.node.key
-
-
-def _put_up_again(run: Run, key: str, error: BaseException, tries: int) -> None:
-    """Make failed work due again; stop when it fails again and again, or an error says that it always will."""
-    if isinstance(error, DamagedPartialError):
-        run.store.discard(key, error.reason)
-        for_good = False
-    else:
-        for_good = isinstance(error, ScorefoldError)
-    if for_good or tries >= ATTEMPTS:
-        raise StoreError(
-            f"{key}: failed {tries} times ({one_line(error)}). What is done is kept; "
-            f"go on with: scorefold resume {run.store.location}"
-        ) from error
 
 
 def _survey(run: Run, *, render: bool) -> tuple[list[Node], Counter[str]]:

@@ -21,11 +21,14 @@ class Outcome:
         None if it is committed.
     collateral : bool
         Whether it was not even tried, because work it needs failed.
+    killed : bool
+        Whether the processes that tried it died.
     """
 
     node: Node
     error: BaseException | None = None
     collateral: bool = False
+    killed: bool = False
 
 
 class Executor(Protocol):

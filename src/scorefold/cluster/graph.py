@@ -2,13 +2,16 @@
 
 # mypy: allow-untyped-calls
 
+import contextlib
 import queue
+import time
 import uuid
 from collections.abc import Generator, Iterator, Sequence
 
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from distributed import Client, Future
 from distributed.client import ClosedClientError
+from distributed.scheduler import KilledWorker
 
 from scorefold.cluster.executor import Outcome
 from scorefold.cluster.run import RunReference
@@ -26,6 +29,12 @@ RETRIES = 2
 
 ALIVE_SECONDS = 1.0
 """How often a driver that hears nothing looks whether the scheduler is still there."""
+
+WATCH_SECONDS = 10.0
+"""How often it asks whether any worker is at work."""
+
+IDLE_SECONDS = 600.0
+"""After how long without a worker at work it gives up; workers that are lost are started again before."""
 
 
 class DaskExecutor:
@@ -70,9 +79,9 @@ class DaskExecutor:
                 else:
                     # Dask hands the error of a task on to all that need it.
                     blamed = [by_key[key] for key in node.inputs if key in by_key]
-                    # A task that its scheduler forgot has no error of its own.
-                    error = future.exception() or RuntimeError("the scheduler lost it")
-                    yield Outcome(node, error, collateral=any(f.status == "error" for f in blamed))
+                    # What a scheduler lost is not to blame for it, either.
+                    collateral = future.status != "error" or any(f.status == "error" for f in blamed)
+                    yield Outcome(node, _error_of(future), collateral, killed=_was_killed(future))
         finally:
             if self.client.status == "running":
                 self.client.cancel([future for future in futures if not future.done()], force=True)
@@ -88,6 +97,7 @@ class DaskExecutor:
         for future in futures:
             future.add_done_callback(completed.put)
         for _ in futures:
+            watch = _Watch(self.client)
             while True:
                 try:
                     yield completed.get(timeout=ALIVE_SECONDS)
@@ -95,6 +105,42 @@ class DaskExecutor:
                 except queue.Empty:
                     if self.client.status in ("closing", "closed"):
                         raise _scheduler_gone(run) from None
+                    if watch.idle() > IDLE_SECONDS:
+                        raise StoreError(
+                            f"no worker has been at work for {IDLE_SECONDS / 60:.0f} minutes. What is done is kept; "
+                            f"start workers and go on with: scorefold resume {run.location}"
+                        ) from None
+
+
+class _Watch:
+    """Tells for how long no worker was at work, from when it is made."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._asked = self._working = time.monotonic()
+
+    def idle(self) -> float:
+        """Return for how many seconds nobody was seen at work."""
+        now = time.monotonic()
+        if now - self._asked > WATCH_SECONDS:
+            self._asked = now
+            # A scheduler that does not answer is the client's concern, which tries to connect again.
+            with contextlib.suppress(OSError, TimeoutError):
+                if self._client.status == "running" and any(self._client.processing().values()):
+                    self._working = now
+        return now - self._working
+
+
+def _error_of(future: "Future[None]") -> BaseException:
+    """Return why a task failed; one that its scheduler forgot has no error of its own."""
+    error = future.exception()
+    if isinstance(error, KilledWorker):
+        return RuntimeError("its workers died")
+    return error or RuntimeError("the scheduler lost it")
+
+
+def _was_killed(future: "Future[None]") -> bool:
+    return isinstance(future.exception(), KilledWorker)
 
 
 def _scheduler_gone(run: RunReference) -> StoreError:

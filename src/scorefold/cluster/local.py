@@ -27,7 +27,7 @@ CONFIGURATION: dict[str, Any] = {
     "distributed.worker.memory.terminate": False,
     "distributed.worker.multiprocessing-method": "spawn",
     "distributed.worker.daemon": False,
-    # Dask has workers return every freed page to the system at once: a third of the time of an inspection would go into
+    # Dask has workers return every freed page to the system at once: much of the time of an inspection would go into
     # getting them back. Freed memory up to 8 MiB, of arrays up to 1.5 MiB, stays with the process; large arrays do not.
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 8 * 2**20,
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 3 * 2**19,

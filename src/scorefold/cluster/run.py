@@ -85,12 +85,39 @@ class Run(ABC):
     def failures(self) -> dict[str, str]:
         """Return every input that failed so far, with the reason."""
 
+    def give_up(self, node: Node, reason: str) -> bool:  # noqa: ARG002
+        """Commit that a piece of work cannot be done, if the run can do without; return whether it can."""
+        return False
+
     @abstractmethod
     def retry_failed(self) -> Self:
         """Put the work up again whose inputs could not be read; return the run as it is then.
 
         No driver may be at work on it.
         """
+
+    @abstractmethod
+    def writers_of(self, file: str) -> Iterator[str]:
+        """Yield the keys of the work that may have written a file: a table, a picture, the report."""
+
+    def file(self, name: str) -> bytes | None:
+        """Return a file of the run that a record vouches for; None if there is none yet.
+
+        Parameters
+        ----------
+        name : str
+            Such as ``tables/picks.parquet``.
+
+        Raises
+        ------
+        StoreError
+            If it is missing, or differs from its record.
+        """
+        for key in self.writers_of(name):
+            record = self.store.read_commit(key)
+            if record is not None and name in record.summary.get("files", {}):
+                return self.store.read_file(record, name)
+        return None
 
     def put(self, files: Mapping[str, bytes]) -> dict[str, str]:
         """Write files into the run; return their SHA-256 by name, for the record."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from scorefold.cluster.kinds import run_of
 from scorefold.cluster.run import Run, RunReference
+from scorefold.cluster.suspects import note_begin
 from scorefold.errors import DamagedPartialError
 from scorefold.planning.node import Node
 
@@ -110,6 +111,7 @@ def run_node(run: RunReference, node: Node, *inputs: str) -> str:  # noqa: ARG00
             opened = run_of(run)
             if _is_committed(opened, node):
                 return node.key
+            note_begin(opened.store, node)
             return task_of(opened.kind, node.stage)(opened, node)
         finally:
             _cycles.collect()

@@ -1,4 +1,4 @@
-"""Half precision, in which score maps are stored: rounding to it ten times as fast as NumPy does."""
+"""Half precision, in which score maps are stored: rounding to it faster than NumPy does."""
 
 from typing import Any
 

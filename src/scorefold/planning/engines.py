@@ -155,13 +155,15 @@ def basis_size(search: SearchOptions, template: Template, rotations: NDArray[np.
         )
     filters = CellFilters(template, rotations, get_score(search.score), cells)
     basis, finer = filters.bases(int(np.argmax(np.diff(cells.starts))), search.tolerance)
-    expected = next((larger for larger in RANKS if larger > basis.rank), basis.rank)
+    rank, finer_rank = (
+        next((larger for larger in RANKS if larger > one.rank), one.rank) for one in (basis, finer)
+    )
     voxels = 4 * int(filters.inside.sum())
     return BasisSize(
-        expected,
+        rank,
         cells.largest * voxels,
-        CELLS_OF_A_PARTIAL * expected * voxels,
-        CELLS_OF_A_PARTIAL * finer.rank * voxels,
+        CELLS_OF_A_PARTIAL * rank * voxels,
+        CELLS_OF_A_PARTIAL * finer_rank * voxels,
     )
 
 
@@ -199,7 +201,7 @@ class CellSample:
         self.cell = int(np.argsort(sizes, kind="stable")[len(sizes) // 2])
         self.filters.of_rotation(0)  # compiles
         started = time.perf_counter()
-        self.basis: Basis = self.filters.basis(self.cell, search.tolerance)
+        self.basis: Basis = self.filters.bases(self.cell, search.tolerance)[0]
         self.compress_seconds = time.perf_counter() - started
         exact = ExactEngine(
             template, rotations, score, transforms, fft_shape, dtype=search.dtype, pad_edges=True

@@ -58,6 +58,8 @@ class Node:
         The target it works on, or -1.
     rotations : tuple of (int, int)
         Half-open range of what a leaf folds: rotation ids, or cells of the rotation set.
+    suspected : bool
+        Whether workers died that had it, so that it is done with care.
     """
 
     stage: str
@@ -66,6 +68,7 @@ class Node:
     batch: int = -1
     target: int = -1
     rotations: tuple[int, int] = (0, 0)
+    suspected: bool = False
 
 
 def merge_tree(stage: str, leaves: Sequence[Node], name: str, *, batch: int = -1) -> list[Node]:

@@ -59,46 +59,23 @@ def one_thread() -> AbstractContextManager[object]:
     return limited
 
 
-def compress(arrays: Array, tolerance: float) -> Basis:
-    """Return the smallest basis that represents arrays up to a tolerance.
+class Principal:
+    """The principal axes of arrays, of which bases of every rank consist.
 
-    The basis consists of the eigenvectors of the Gram matrix of the arrays with the largest eigenvalues, which no other
-    basis of the same rank betters in the sum of squared residuals (Eckart & Young (1936), Psychometrika 1:211).
+    They are the eigenvectors of the Gram matrix of the arrays: no other basis of the same rank betters those with the
+    largest eigenvalues in the sum of squared residuals (Eckart & Young (1936), Psychometrika 1:211).
 
     Parameters
     ----------
     arrays : ndarray, shape (n, v)
         One array a row.
-    tolerance : float
-        Largest root mean square of the residuals, relative to that of the arrays.
-
-    Returns
-    -------
-    Basis
-        Of the first of `RANKS` that suffices, at most of rank n.
-
-    Raises
-    ------
-    InputError
-        If none of them suffices.
 
     Examples
     --------
     >>> waves = np.cos(np.linspace(0, 1, 8)[:, np.newaxis] + np.linspace(0, 20, 500))
-    >>> basis = compress(waves, 1e-3)
+    >>> basis = Principal(waves).compressed(1e-3)
     >>> basis.rank, bool(basis.residuals.max() < 1e-3)
     (2, True)
-    """
-    return Principal(arrays).compressed(tolerance)
-
-
-class Principal:
-    """The principal axes of arrays, of which bases of every rank consist.
-
-    Parameters
-    ----------
-    arrays : ndarray, shape (n, v)
-        One array a row.
     """
 
     def __init__(self, arrays: Array) -> None:
@@ -115,7 +92,23 @@ class Principal:
         return int(np.argmax(enough)) if enough.any() else len(self._values)
 
     def compressed(self, tolerance: float) -> Basis:
-        """Return the basis of the first of `RANKS` that suffices, or raise an `InputError`; see `compress`."""
+        """Return the smallest basis that represents the arrays up to a tolerance.
+
+        Parameters
+        ----------
+        tolerance : float
+            Largest root mean square of the residuals, relative to that of the arrays.
+
+        Returns
+        -------
+        Basis
+            Of the first of `RANKS` that suffices, at most of rank n.
+
+        Raises
+        ------
+        InputError
+            If none of them suffices.
+        """
         needed = self.rank(tolerance)
         if needed > RANKS[-1]:
             raise InputError(

@@ -18,7 +18,7 @@ from scorefold.analyzer import (
 )
 from scorefold.errors import InputError
 from scorefold.rotations import RotationCells
-from scorefold.scoring.basis import RANKS, Basis, Principal, compress
+from scorefold.scoring.basis import RANKS, Basis, Principal
 from scorefold.scoring.engine import Analyzer, ExactEngine
 from scorefold.scoring.fused import fold_terms, folds_in_place, window_sums
 from scorefold.scoring.score import LinearScore, Score, TargetTile
@@ -89,26 +89,20 @@ class CellFilters:
         """Return the filter of a rotation under the mask, shape (v,)."""
         return self.score.filter_of(self.template.under_mask(self.rotations[rotation_id])).astype(np.float32)
 
-    def basis(self, cell: int, tolerance: float) -> Basis:
-        """Return a basis of the filters of a cell; its root mean square residual is at most the tolerance."""
-        return compress(self._rows(cell), tolerance)
-
     def bases(self, cell: int, tolerance: float) -> tuple[Basis, Basis]:
-        """Return the basis of a cell, and one of `FINER` times smaller residuals, or as small as ranks allow.
+        """Return the basis of a cell, whose root mean square residual is at most the tolerance, and a finer one.
 
-        What the first finds in whole maps is looked at with the second, at the few positions where something was found.
+        The finer one's residuals are `FINER` times smaller, or as small as ranks allow. What the first finds in whole
+        maps is looked at with the second, at the few positions where something was found.
         """
-        principal = Principal(self._rows(cell))
-        basis = principal.compressed(tolerance)
-        finer = min(principal.rank(tolerance / FINER), RANKS[-1])
-        return basis, principal.basis(max(finer, basis.rank))
-
-    def _rows(self, cell: int) -> NDArray[np.float32]:
         ids = self.cells.ids(cell)
         rows = np.empty((len(ids), int(self.inside.sum())), np.float32)
         for row, rotation_id in zip(rows, ids, strict=True):
             row[:] = self.of_rotation(int(rotation_id))
-        return rows
+        principal = Principal(rows)
+        basis = principal.compressed(tolerance)
+        finer = min(principal.rank(tolerance / FINER), RANKS[-1])
+        return basis, principal.basis(max(finer, basis.rank))
 
     def in_box(self, vector: Array) -> Array:
         """Return what lies under the mask as an array of the search box."""

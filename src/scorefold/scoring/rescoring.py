@@ -32,22 +32,17 @@ TOGETHER = 8
 """Rotations that are scored before the best so far is looked at."""
 
 
-def lowest_synthesis(scores: Any, residual: Any, std: float) -> Any:
-    """Return how low the synthesised score of an exact one is believed to be at the lowest.
+def synthesis_slack(scores: Any, residual: Any, std: float) -> Any:
+    """Return how far a synthesised score is believed to be from the exact one, at most.
 
     A signal lacks the square of the residual; noise, whose scores have a standard deviation, changes it by the residual
     times that.
 
     Examples
     --------
-    >>> round(float(lowest_synthesis(0.5, residual=0.2, std=0.0)), 6)
-    0.48
+    >>> round(float(synthesis_slack(0.5, residual=0.2, std=0.0)), 6)
+    0.02
     """
-    return scores - _slack(scores, residual, std)
-
-
-def _slack(scores: Any, residual: Any, std: float) -> Any:
-    """Return how far a synthesised score may be from the exact one."""
     rho = np.maximum(residual, LEAST_RESIDUAL)
     return np.hypot(rho**2 * np.maximum(scores, 0.0), NOISE_STDS * rho * std)
 
@@ -203,7 +198,7 @@ class Rescorer:
                 basis = self._basis(cell)
                 synthesised = _scores(basis, windows, weights)
                 highest[cell] = self._highest(synthesised, scores, basis.residuals).max(axis=0)
-                low = lowest_synthesis(synthesised, basis.residuals[:, np.newaxis], self._std)
+                low = synthesised - synthesis_slack(synthesised, basis.residuals[:, np.newaxis], self._std)
                 lowest = np.maximum(lowest, low.max(axis=0))
         if not everywhere:
             middles = np.array([one.middle for one in given]) + stops - sizes
@@ -272,7 +267,7 @@ class Rescorer:
     def _highest(self, scores: Array, of_signal: Array, residuals: Array) -> NDArray[np.float64]:
         """Return how high the exact scores of synthesised ones may be; of a signal with the highest such score."""
         rho = residuals.astype(np.float64)[:, np.newaxis]
-        highest: NDArray[np.float64] = scores + _slack(of_signal, rho, self._std)
+        highest: NDArray[np.float64] = scores + synthesis_slack(of_signal, rho, self._std)
         return highest
 
     def _window(self, voxel: tuple[int, ...], whole: Tile, pixels: TargetTile) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,8 +38,9 @@ def _wait(work: Coroutine[Any, Any, _Result]) -> _Result:
     return asyncio.run_coroutine_threadsafe(work, _event_loop()).result()
 
 
-async def _collect(keys: AsyncIterator[str]) -> list[str]:
-    return [key async for key in keys]
+async def _collect(listing: Callable[[], AsyncIterator[str]]) -> list[str]:
+    """Return what a store lists; some ask for the event loop as soon as they are called."""
+    return [key async for key in listing()]
 
 
 def open_zarr_store(location: str) -> Store:
@@ -119,11 +120,11 @@ class Blobs:
 
     def names(self, prefix: str) -> list[str]:
         """Return all names below `prefix` (a folder, or empty for all), sorted."""
-        return sorted(_wait(_collect(self._store.list_prefix(f"{prefix}/" if prefix else ""))))
+        return sorted(_wait(_collect(lambda: self._store.list_prefix(f"{prefix}/" if prefix else ""))))
 
     def children(self, prefix: str) -> list[str]:
         """Return the names directly below `prefix`, without it, sorted."""
-        return sorted(name.rstrip("/") for name in _wait(_collect(self._store.list_dir(prefix))))
+        return sorted(name.rstrip("/") for name in _wait(_collect(lambda: self._store.list_dir(prefix))))
 
     def size(self, prefix: str) -> int:
         """Return the number of bytes below `prefix`."""

@@ -37,7 +37,7 @@ def digest(array: NDArray[Any]) -> str:
 def checksum(array: NDArray[Any]) -> str:
     """Return what a commit record knows an array by: XXH3, 128 bits, of its bytes in C order, as hexadecimal text.
 
-    Every array is written and read back with it; SHA-256, by which the contents of a job are named, takes forty times
+    Every array is written and read back with it; SHA-256, by which the contents of a job are named, takes many times
     as long.
 
     Examples

@@ -78,7 +78,7 @@ class ImageMaps:
 
     @cached_property
     def _written(self) -> "zarr.Array[Any]":
-        # To find out whether a chunk is empty takes longer than to write one that is.
+        # Zarr's own way to find out that a chunk is empty takes longer than to write it.
         array = zarr.open_array(self._run.zarr_store, path=self.path, mode="r+")
         return array.with_config({"write_empty_chunks": True})
 

@@ -110,7 +110,7 @@ class RunStore:
 
     # What a run is given once: plan and list of inputs; template, mask, rotations, targets from memory.
 
-    def read_file(self, name: str) -> bytes | None:
+    def read_given(self, name: str) -> bytes | None:
         """Return a file that the run was given when it was created, or None if it was given none of this name.
 
         Raises
@@ -266,6 +266,19 @@ class RunStore:
             )
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
             raise DamagedPartialError(key, f"array {name!r} cannot be read ({in_one_line(error)})") from error
+
+    def read_file(self, record: Commit, name: str) -> bytes:
+        """Return a file that a record vouches for.
+
+        Raises
+        ------
+        DamagedPartialError
+            If it is missing, or differs from the record.
+        """
+        data = self.blobs.get(name)
+        if data is None or hashlib.sha256(data).hexdigest() != record.summary["files"][name]:
+            raise DamagedPartialError(record.key, f"{name} is missing or differs from its record")
+        return data
 
     def committed(self) -> set[str]:
         """Return the keys that have a commit record (verified only when they are read)."""

@@ -1,7 +1,8 @@
-"""For authors of extensions: a test class that proves the laws of an analyzer, strategies, and planted truth.
+"""For authors of extensions: test classes that prove an analyzer and a store, strategies, planted truth, and faults.
 
-The test class and the strategies need `hypothesis` and `pytest`, which the extra ``scorefold[test]`` brings.
-They are imported when they are asked for, so that `scorefold.testing.planting` does without.
+The test classes and the strategies need `hypothesis` and `pytest`, which the extra ``scorefold[test]`` brings.
+They are imported when they are asked for, so that `scorefold.testing.planting` and
+`scorefold.testing.faults` do without.
 """
 
 from importlib import import_module
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from scorefold.testing.analyzer_tests import AnalyzerTests
+    from scorefold.testing.store_tests import StoreTests
     from scorefold.testing.strategies import (
         Observation,
         merge_along,
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AnalyzerTests",
     "Observation",
+    "StoreTests",
     "merge_along",
     "merge_trees",
     "observations",
@@ -34,5 +37,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = "analyzer_tests" if name == "AnalyzerTests" else "strategies"
+    module = {"AnalyzerTests": "analyzer_tests", "StoreTests": "store_tests"}.get(name, "strategies")
     return getattr(import_module(f"{__name__}.{module}"), name)

@@ -94,7 +94,7 @@ def read_metrics(run: "Run") -> "pd.DataFrame":
     """Return the table of metrics, empty if there are none."""
     import pandas as pd
 
-    data = run.store.blobs.get("tables/metrics.csv")
+    data = run.file("tables/metrics.csv")
     if data is None:
         return pd.DataFrame({"metric": [], "images": [], "pixels": []})
     return pd.read_csv(io.BytesIO(data))

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from scorefold.analyzer import Moments, ScoreMoments
 from scorefold.analyzer.statistics import Histogram, LabelledHistogram, RegionHistogram, ScoreHistogram
 from scorefold.cluster.inspect.image_run import ImageRun
+from scorefold.cluster.inspect.scoring import anomaly_scores
 from scorefold.cluster.inspect.states import Analyzers, Results, unpack
 from scorefold.cluster.inspect.train_run import calibration_analyzers
 from scorefold.cluster.run import not_superseded, unfinished
 from scorefold.errors import StoreError
 from scorefold.inspection.inspector import Inspector
-from scorefold.inspection.polarity import magnitude
 from scorefold.planning.image_plan import merged
 from scorefold.planning.images import ImageTable
 from scorefold.planning.inspect_job import InspectJob
@@ -104,7 +104,7 @@ class InspectRun(ImageRun):
     @cached_property
     def pictures(self) -> ImageTable | None:
         """The images that belong to maps, by the ids of the maps."""
-        data = self.store.read_file(PICTURES)
+        data = self.store.read_given(PICTURES)
         return None if data is None else ImageTable(data)
 
     def good_scores(self) -> tuple[Histogram, Moments] | None:
@@ -124,7 +124,7 @@ class InspectRun(ImageRun):
 
     def anomaly(self, scores: NDArray[Any]) -> NDArray[Any]:
         """Return anomaly scores, higher for what is more anomalous, from score maps."""
-        return scores if self.polarity is None else magnitude(scores, self.polarity)
+        return anomaly_scores(scores, self.polarity)
 
     def polarity_of(self, bright: object) -> Literal["bright", "dark"] | None:
         """Return what a defect is called by the sign of its peak; None where scores have no sign."""
@@ -221,6 +221,11 @@ class InspectRun(ImageRun):
             last = (*last, *(node.key for node in sheets))
         if report not in committed:
             yield Node("report", report, last)
+
+    def writers_of(self, file: str) -> Iterator[str]:
+        """Yield the keys of the work that may have written a file; see `Run.writers_of`."""
+        yield from (self.sheet_key(sheet) for sheet in SHEETS if file.startswith(f"figures/{sheet}-"))
+        yield from (f"{last}-{self.job.measure_digest}" for last in ("report", "tables"))
 
     def needed(self) -> set[str]:
         """Return the keys that are still needed: of all but merged statistics, which the threshold follows from."""

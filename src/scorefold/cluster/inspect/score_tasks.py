@@ -1,6 +1,7 @@
 """The tasks that make score maps: score images, merge the statistics of the maps."""
 
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from scorefold.cluster.inspect.inspect_run import InspectRun
 from scorefold.cluster.inspect.scored_leaf import ERROR, NOT_FOUND
 from scorefold.cluster.inspect.scoring import ScoredImage
 from scorefold.cluster.inspect.states import empty_states, fold, merge_records, pack, results_of
+from scorefold.cluster.suspects import find_killers
 from scorefold.errors import InputError
 from scorefold.inspection.inspector import Inspector
 from scorefold.inspection.pose import Pose
@@ -32,7 +34,10 @@ def score_images(run: InspectRun, node: Node) -> str:
     status = np.zeros(len(images), np.uint8)
     scores = np.full(len(images), np.nan, run.job.dtype)
     poses = np.full((len(images), 4), np.nan)
-    failures: dict[str, str] = {}
+    entries = run.images.rows(images.start, images.stop)
+    failures = find_killers(
+        run.store, node, ((entry.name, partial(_score_map, run, inspector, entry)) for entry in entries)
+    )
     maps = ImageMaps(run.store, run.map_path(node.batch, "scores"))
     keep = all(group.shape)
     if keep:
@@ -43,8 +48,12 @@ def score_images(run: InspectRun, node: Node) -> str:
         stop = min(first + group.chunk_images, images.stop)
         block = whole_block[: stop - first]
         block.fill(np.nan)
-        for place, entry in enumerate(run.images.rows(first, stop)):
+        for place in range(stop - first):
             row = first + place - images.start
+            entry = entries[row]
+            if entry.name in failures:
+                status[row] = ERROR
+                continue
             try:
                 found = _score_map(run, inspector, entry)
                 if found is None:

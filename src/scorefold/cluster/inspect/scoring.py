@@ -59,12 +59,13 @@ class ScoredImage:
         # Rounding keeps the order and signs, and opening takes minima and maxima alone: the score is the same whether
         # maps are rounded before or it is rounded after, and half precision is slow.
         exact = limited if single else rounded
-        highest = float(opened(_anomaly(exact, polarity), kernel_size).max())
+        highest = float(opened(anomaly_scores(exact, polarity), kernel_size).max())
         score = rounded.dtype.type(highest if math.isfinite(highest) else math.nan)
-        return cls(rounded, _anomaly(rounded, polarity), score)
+        return cls(rounded, anomaly_scores(rounded, polarity), score)
 
 
-def _anomaly(scores: NDArray[Any], polarity: str | None) -> NDArray[Any]:
+def anomaly_scores(scores: NDArray[Any], polarity: str | None) -> NDArray[Any]:
+    """Return scores that are higher for what is more anomalous; without a polarity they are so already."""
     return scores if polarity is None else magnitude(scores, polarity)
 
 

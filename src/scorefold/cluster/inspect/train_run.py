@@ -163,6 +163,10 @@ class TrainRun(ImageRun):
         if REPORT not in committed:
             yield Node("report", REPORT, (LEARN, *needed))
 
+    def writers_of(self, file: str) -> Iterator[str]:  # noqa: ARG002
+        """Yield the keys of the work that may have written a file; see `Run.writers_of`."""
+        yield REPORT
+
     def needed(self) -> set[str]:
         """Return the keys that are still needed: also what was folded, which a later training adds to."""
         committed = self.store.committed()

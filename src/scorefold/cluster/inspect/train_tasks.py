@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from scorefold.cluster.inspect.image_run import reason
 from scorefold.cluster.inspect.scoring import ScoredImage
 from scorefold.cluster.inspect.states import empty_states, fold, merge_records, pack, results_of
 from scorefold.cluster.inspect.train_run import TrainRun
+from scorefold.cluster.suspects import find_killers
 from scorefold.errors import InputError
 from scorefold.inspection.inspector import Aligned, Inspector
 from scorefold.inspection.recipe import METHODS
@@ -47,12 +49,17 @@ def fold_images(run: TrainRun, node: Node) -> str:
     started = time.monotonic()
     analyzers = run.fold_analyzers(node.target)
     states = empty_states(analyzers)
-    failures: dict[str, str] = {}
     method, recipe = METHODS[run.recipe.method], run.recipe
     band = recipe.bands[node.target]
     images = run.plan.images_of(node.batch)
     aligner = run.aligner
-    for entry in run.images.rows(images.start, images.stop):
+    entries = run.images.rows(images.start, images.stop)
+    failures = find_killers(
+        run.store, node, ((entry.name, partial(aligned_image, run, aligner, entry)) for entry in entries)
+    )
+    for entry in entries:
+        if entry.name in failures:
+            continue
         try:
             aligned = aligned_image(run, aligner, entry)
             levels, valid = method.observation(recipe, aligned.pixels, aligned.valid, band)

@@ -17,7 +17,7 @@ from scorefold.cluster.match.search_tasks import moments_from_json
 from scorefold.errors import DamagedPartialError
 from scorefold.planning.job import PickOptions, Target
 from scorefold.planning.node import Node
-from scorefold.scoring.rescoring import lowest_synthesis
+from scorefold.scoring.rescoring import synthesis_slack
 from scorefold.scoring.threshold import false_positive_threshold
 from scorefold.store import ResultMaps
 
@@ -142,7 +142,7 @@ def _approximate_peaks(
 ) -> Peaks:
     """Return the maxima of synthesised scores whose exact scores may be those of picks."""
     residual, options = run.residuals[0], run.job.picks
-    lowest = float(lowest_synthesis(threshold, residual, std))
+    lowest = threshold - float(synthesis_slack(threshold, residual, std))
     moved = REACH * CLIMBS  # an exact maximum may lie so far away
     everything = replace(options, min_distance=1.0, top=None, boundary=max(options.boundary - moved, 0))
     found = call_peaks(run, target, scores, rotations, lowest, everything)
@@ -151,8 +151,8 @@ def _approximate_peaks(
     if options.top is not None and keep.sum() > options.top:
         apart = call_peaks(run, target, scores, rotations, lowest, options)
         if len(apart) == options.top:
-            sure = 2 * lowest_synthesis(float(apart.scores.min()), residual, std) - float(apart.scores.min())
-            keep &= values >= sure
+            least = float(apart.scores.min())
+            keep &= values >= least - 2 * synthesis_slack(least, residual, std)
     return found.kept(keep)
 
 
@@ -173,7 +173,7 @@ def _suppressed(
     moved = 2 * REACH * CLIMBS
     if options.min_distance <= moved or len(values) < 2:
         return suppressed
-    slack = values - lowest_synthesis(values, residual, std)
+    slack = synthesis_slack(values, residual, std)
     pairs = KDTree(positions).query_pairs(options.min_distance + moved, output_type="ndarray")
     rival = np.full(len(values), threshold)
     for first, second in (pairs.T, pairs.T[::-1]):

@@ -253,7 +253,7 @@ def _report_data(run: MatchRun, picks: dict[int, list[DrawnPick]], sheets: list[
             shape=target.shape,
             picks=len(picks[index]),
             best_score=picks[index][0].score if picks[index] else None,
-            picture=run.store.blobs.get(f"figures/{target.name}.png") if index in pictured else None,
+            picture=run.file(f"figures/{target.name}.png") if index in pictured else None,
         )
         for index, target in enumerate(job.targets)
     ]

@@ -61,8 +61,8 @@ class MatchRun(Run):
         super().__init__(store)
         location = store.location
         try:
-            targets = json.loads(self.store.read_file(TARGETS) or b"null")
-            plan = json.loads(self.store.read_file(PLAN) or b"null")
+            targets = json.loads(self.store.read_given(TARGETS) or b"null")
+            plan = json.loads(self.store.read_given(PLAN) or b"null")
             self.job = MatchJob.from_json(
                 self.store.attributes["job"], [Target.from_json(t) for t in targets]
             )
@@ -306,9 +306,18 @@ class MatchRun(Run):
                 needed |= not_superseded(self.plan.search_nodes(batch), committed, started)
         return needed
 
+    def writers_of(self, file: str) -> Iterator[str]:
+        """Yield the keys of the work that may have written a file; see `Run.writers_of`."""
+        options = self.job.picks.digest
+        for index, target in enumerate(self.job.targets):
+            if file == f"figures/{target.name}.png":
+                yield self.plan.render_node(index, options).key
+        for render in (True, False):
+            yield self.plan.report_node(options, render=render).key
+
     def unreadable(self) -> dict[str, str]:
         """Return the targets that were left out when the job was made, with the reason."""
-        found: dict[str, str] = json.loads(self.store.read_file(FAILURES) or b"{}")
+        found: dict[str, str] = json.loads(self.store.read_given(FAILURES) or b"{}")
         return found
 
     def failures(self) -> dict[str, str]:
@@ -322,6 +331,13 @@ class MatchRun(Run):
                 if "failure" in told or "not_refined" in told:
                     found[target.name] = told.get("failure") or told["not_refined"]
         return found
+
+    def give_up(self, node: Node, reason: str) -> bool:
+        """Do without the picture of a target that cannot be drawn; see `Run.give_up`."""
+        if node.stage != "render":
+            return False
+        self.store.commit(node.key, summary={"failure": f"searched, but not drawn: {reason}"})
+        return True
 
     def retry_failed(self) -> "MatchRun":
         """Put the batches up again whose targets could not be read, in case they can be read by now."""

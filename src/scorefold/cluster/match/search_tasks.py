@@ -1,7 +1,8 @@
 """The tasks of the search: score a leaf, merge partials, write result maps. They take and return keys, never arrays."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from scorefold.analyzer import AnalyzerProduct, ApproximateMoments, Coverage, ExactSum, Moments
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.run import one_line
+from scorefold.cluster.suspects import find_killers
 from scorefold.errors import DamagedPartialError, InputError
 from scorefold.io import ome_multiscales_metadata
 from scorefold.planning.job import Target
@@ -43,6 +45,7 @@ def score_leaf(run: MatchRun, node: Node) -> str:
         failures |= record.summary["failures"]
     states = [analyzer.resume(result) for analyzer, result in zip(analyzers, results, strict=True)]
 
+    failures |= find_killers(run.store, node, _one_by_one(run, node, failures))
     pixels = []
     readable = []
     for position, (target, tile) in enumerate(tiles):
@@ -77,6 +80,23 @@ def score_leaf(run: MatchRun, node: Node) -> str:
     run.store.commit(node.key, arrays=arrays, coverage=coverage, summary=summary)
     run.store.drop_checkpoint(node.key)
     return node.key
+
+
+def _one_by_one(
+    run: MatchRun, node: Node, failures: dict[str, str]
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield the targets of a batch, and what does with one of them what a leaf does with all, for one rotation."""
+
+    def score(target: int) -> None:
+        engine = run.engine(run.plan.group_of(node.batch).tiling.fft_shape)
+        for tile in (tile for index, tile in run.plan.batch_tiles(node.batch) if index == target):
+            analyzer = run.analyzer(tile)
+            batch = engine.prepare([tile], [run.pixels(run.job.targets[target], tile)], [analyzer])
+            batch.fold(node.rotations[0], [analyzer.init_state()])
+
+    for target in run.plan.targets_of(node.batch):
+        if str(target) not in failures:
+            yield str(target), partial(score, target)
 
 
 def _read_checkpoint(run: MatchRun, node: Node) -> tuple[Arrays, Commit] | None:
