@@ -40,3 +40,28 @@ class DamagedPartialError(StoreError):
 
 class ScorefoldWarning(UserWarning):
     """A value that was accepted but probably not meant."""
+
+
+def in_one_line(value: object, longest: int = 100) -> str:
+    r"""Return what somebody else wrote as a message can hold it: on one line, and no more than its beginning.
+
+    Parameters
+    ----------
+    value : object
+        Text, or an error, whose text is taken.
+    longest : int
+        Number of characters from which on the text is cut.
+
+    Returns
+    -------
+    str
+        The text without line breaks; characters that cannot be printed are written as Python does.
+
+    Examples
+    --------
+    >>> in_one_line("bad\nvalue"), in_one_line("a" * 99, longest=8)
+    ('bad value', 'aaaaaaa…')
+    """
+    words = " ".join(str(value)[: 4 * longest].split())
+    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in words)
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -93,7 +93,7 @@ INPUTS = [
     Case(
         "truncated archive", maps_of("cut.npz"), ("cut.npz", "truncated"), written("cut.npz", b"PK\x03\x04")
     ),
-    Case("no image", run_on("text.png"), ('image "text', "not an image"), written("text.png", "no image")),
+    Case("no image", run_on("text.png"), ('image "text', "PNG"), written("text.png", "no image")),
     Case(
         "wrong shape everywhere",
         run_on("small"),
@@ -400,6 +400,6 @@ def test_an_inspection_with_a_damaged_table_of_images_is_refused_unchanged(
 ):
     (inspected / "job/images.parquet").write_bytes(damage)
     before = contents(inspected)
-    check_refused(scorefold("status", "inspected"), ("table of images", "damaged"))
-    check_refused(scorefold("evaluate", "inspected", "--masks", "masks"), ("table of images", "damaged"))
+    check_refused(scorefold("status", "inspected"), ("job/images.parquet", "damaged"))
+    check_refused(scorefold("evaluate", "inspected", "--masks", "masks"), ("job/images.parquet", "damaged"))
     assert contents(inspected) == before

@@ -44,6 +44,7 @@ def test_a_table_holds_what_was_listed(folder):
 
 def test_rows_are_found_across_row_groups(monkeypatch):
     monkeypatch.setattr(images_module, "ROW_GROUP", 4)
+    monkeypatch.setattr("scorefold.planning.row_table.ROW_GROUP", 4)
     entries = [
         ImageEntry(TargetSource(f"i{i}", f"/d/{i}.png", "image", (i + 1, 2), "uint8"), stamp=(i, 2**60 + i))
         for i in range(11)

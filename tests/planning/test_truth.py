@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from scorefold.errors import InputError
-from scorefold.planning.images import ROW_GROUP, list_images
+from scorefold.planning.images import list_images
+from scorefold.planning.row_table import ROW_GROUP
 from scorefold.planning.truth import (
     BAD,
     GOOD,

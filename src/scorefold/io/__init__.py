@@ -1,5 +1,6 @@
 """Reading images and volumes, and writing tables, in the field's formats."""
 
+from scorefold.io.formats.decoding_limit import at_most_pixels
 from scorefold.io.ome_zarr import ome_multiscales_metadata
 from scorefold.io.picks import (
     PICK_COLUMNS_2D,
@@ -21,6 +22,7 @@ __all__ = [
     "TargetReadError",
     "TargetSource",
     "UnreadableTarget",
+    "at_most_pixels",
     "empty_picks",
     "find_array",
     "find_targets",

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from scorefold.errors import InputError
+from scorefold.errors import InputError, in_one_line
 from scorefold.io.star import read_star, write_star
 from scorefold.io.tables import read_table, write_table
 from scorefold.io.targets import TargetSource
@@ -269,7 +269,9 @@ def _in_schema(picks: pd.DataFrame, *, physical: bool) -> pd.DataFrame:
     try:
         typed = picks.astype({name: dtype for name, (dtype, _) in columns.items()})
     except (ValueError, TypeError, OverflowError) as error:
-        raise InputError(f"picks: {error}. See scorefold.io.picks for the columns' types.") from error
+        raise InputError(
+            f"picks: {in_one_line(error)}. See scorefold.io.picks for the columns' types."
+        ) from error
     return typed[[*columns, *further]].reset_index(drop=True)
 
 

@@ -1,14 +1,17 @@
 """Reading the pixels of targets, templates and masks."""
 
 import dataclasses
+import math
 from pathlib import Path
 from types import EllipsisType
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from scorefold.errors import InputError
 from scorefold.io.formats import FORMATS, FormatError
+from scorefold.io.formats.decoding_limit import check_pixels
 from scorefold.io.formats.layout import Pages, assign_roles, cut
 from scorefold.io.targets import TargetSource, absolute_path, describe, reason_of, sources_in
 
@@ -201,6 +204,8 @@ def _cut(source: TargetSource, region: tuple[slice, ...] | EllipsisType) -> NDAr
         shape = tuple(stored.shape[axis] for axis in roles.spatial)
         if shape != source.shape:
             raise FormatError(f"its shape is {shape}, and was {source.shape} when it was listed")
+        if region is ... and not isinstance(data, np.ndarray):
+            check_pixels(math.prod(shape), f"{math.prod(shape)} pixels", "Read it in parts")
         pixels = cut(stored, data, roles, region, page=source.page, channel=source.channel, gray=source.gray)
     if pixels.dtype != source.dtype:
         raise FormatError(f"its values are {pixels.dtype}, and were {source.dtype} when it was listed")

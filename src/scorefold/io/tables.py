@@ -187,5 +187,5 @@ def read_table(path: str | Path, dtypes: Mapping[str, str]) -> pd.DataFrame:
             # Through text, because pandas' own parsing of floats may be off by one in the last place.
             frame = pd.read_csv(path, comment="#", dtype=dict.fromkeys(dtypes, "str"), keep_default_na=False)
         return frame.astype({name: dtype for name, dtype in dtypes.items() if name in frame.columns})
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except Exception as error:  # on damaged files pandas and pyarrow raise anything
         raise InputError(f'table "{path}": {reason_of(error)}. Pass a table that scorefold wrote.') from error

@@ -12,8 +12,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from scorefold.errors import InputError
-from scorefold.io.formats import FORMAT_OF_SUFFIX, FORMATS, StoredArray
+from scorefold.errors import InputError, in_one_line
+from scorefold.io.formats import FORMAT_OF_SUFFIX, FORMATS, FormatError, StoredArray
+from scorefold.io.formats.decoding_limit import MOST_PAGES
 from scorefold.io.formats.layout import SPATIAL_AXES, Pages, assign_roles, check_channel, result_dtype
 from scorefold.io.formats.zarr_arrays import is_node, is_run, is_url, split_node
 from scorefold.io.names import unique_names
@@ -220,10 +221,10 @@ def reason_of(error: BaseException) -> str:
         return "no such file"
     if isinstance(error, MemoryError):
         return "does not fit into memory"
-    text = " ".join(str(error).split())
-    if not isinstance(error, ValueError) or not text:
-        text = f"{type(error).__name__}: {text}".rstrip(": ")
-    return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"
+    text = str(error)
+    if not isinstance(error, ValueError) or not text.strip():
+        text = f"{type(error).__name__}: {text}".rstrip(": \n")
+    return in_one_line(text, _LONGEST_REASON)
 
 
 def absolute_path(path: str | Path) -> str:
@@ -336,6 +337,8 @@ def sources_in(
         if not roles.batch:
             found.append((source, part))
             continue
+        if count > MOST_PAGES:
+            raise FormatError(f"{count} images; one file or store may hold 2**20. Split it")
         digits = len(str(count - 1))
         found += [
             (dataclasses.replace(source, page=page), f"{part}_{page:0{digits}d}") for page in range(count)

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scorefold.errors import InputError, StoreError
+from scorefold.errors import InputError
 from scorefold.io import TargetSource, find_targets
 from scorefold.io.names import readable_path
 from scorefold.planning.job import file_stamp
-
-ROW_GROUP = 4096
-"""Images of a row group, which is what a reader takes at a time."""
+from scorefold.planning.row_table import ROW_GROUP, RowTable
 
 _SCHEMA = pa.schema(
     [
@@ -168,7 +166,7 @@ def _names(entry: ImageEntry) -> list[tuple[str, str, int]]:
     return list(dict.fromkeys([(stem, part, page), (stem, "", page), (Path(part).stem, "", page)]))
 
 
-class ImageTable:
+class ImageTable(RowTable[ImageEntry]):
     """The images of a run, in the order of their ids; rows are read where they are asked for.
 
     Parameters
@@ -179,35 +177,19 @@ class ImageTable:
     Raises
     ------
     StoreError
-        If it is damaged.
+        If it is damaged; reading a row raises it, too.
     """
 
-    def __init__(self, data: bytes) -> None:
-        try:
-            self._file = pq.ParquetFile(pa.BufferReader(data))
-        except pa.ArrowException as error:
-            raise StoreError(
-                f"table of images: it is damaged ({' '.join(str(error).split())}). Start a new run."
-            ) from None
-        self._group: tuple[int, list[dict[str, Any]]] | None = None
-
-    def __len__(self) -> int:
-        return int(self._file.metadata.num_rows)
+    schema = _SCHEMA
+    title = "table of images"
+    remedy = "Start a new run."
 
     def rows(self, first: int, stop: int) -> list[ImageEntry]:
         """Return the images with the ids ``first`` to ``stop - 1``."""
         return [self[image_id] for image_id in range(first, stop)]
 
-    def __getitem__(self, image_id: int) -> ImageEntry:
-        if not 0 <= image_id < len(self):
-            raise IndexError(image_id)
-        group, row = divmod(image_id, ROW_GROUP)
-        if self._group is None or self._group[0] != group:
-            self._group = group, self._file.read_row_group(group).to_pylist()
-        return _entry(self._group[1][row])
-
-    def __iter__(self) -> Iterator[ImageEntry]:
-        return (self[image_id] for image_id in range(len(self)))
+    def _entry(self, row: dict[str, Any]) -> ImageEntry:
+        return _entry(row)
 
     @staticmethod
     def to_bytes(entries: Sequence[ImageEntry]) -> bytes:

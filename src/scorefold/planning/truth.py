@@ -5,18 +5,20 @@ import io
 import os
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from scorefold.errors import InputError, ScorefoldWarning
+from scorefold.errors import InputError, ScorefoldWarning, in_one_line
 from scorefold.io.names import readable_path
 from scorefold.io.targets import TargetSource, find_targets
-from scorefold.planning.images import ROW_GROUP, ImageEntry
+from scorefold.planning.images import ImageEntry
 from scorefold.planning.inspect_job import MeasureOptions
+from scorefold.planning.row_table import ROW_GROUP, RowTable
 
 UNKNOWN, GOOD, BAD = -1, 0, 1
 
@@ -28,6 +30,9 @@ LABELS = {
 
 MASK_ENDINGS = ("", "_mask", "-mask", "_gt")
 """What masks are called beside the stem of their image."""
+
+
+_SCHEMA = pa.schema([("label", pa.int8()), ("mask", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -48,44 +53,32 @@ class Truth:
 
 def truth_to_bytes(truths: Sequence[Truth]) -> bytes:
     """Return a table of what is known as bytes."""
-    table = pa.table(
-        {
-            "label": pa.array([t.label for t in truths], pa.int8()),
-            "mask": pa.array([t.mask for t in truths], pa.string()),
-        }
-    )
+    table = pa.table({"label": [t.label for t in truths], "mask": [t.mask for t in truths]}, _SCHEMA)
     sink = io.BytesIO()
     pq.write_table(table, sink, row_group_size=ROW_GROUP)
     return sink.getvalue()
 
 
-class TruthTable:
+class TruthTable(RowTable[Truth]):
     """What is known of the images of a run, by their ids; rows are unpacked where they are asked for.
 
     Parameters
     ----------
     data : bytes
         What `truth_to_bytes` made.
+
+    Raises
+    ------
+    StoreError
+        If it is damaged; reading a row raises it, too.
     """
 
-    def __init__(self, data: bytes) -> None:
-        self._file = pq.ParquetFile(pa.BufferReader(data))
-        self._group: tuple[int, list[Truth]] | None = None
+    schema = _SCHEMA
+    title = "table of labels and masks"
+    remedy = "Give them again: scorefold evaluate."
 
-    def __len__(self) -> int:
-        return int(self._file.metadata.num_rows)
-
-    def __getitem__(self, image_id: int) -> Truth:
-        if not 0 <= image_id < len(self):
-            raise IndexError(image_id)
-        group, row = divmod(image_id, ROW_GROUP)
-        if self._group is None or self._group[0] != group:
-            rows = self._file.read_row_group(group).to_pylist()
-            self._group = group, [Truth(**values) for values in rows]
-        return self._group[1][row]
-
-    def __iter__(self) -> Iterator[Truth]:
-        return (self[image_id] for image_id in range(len(self)))
+    def _entry(self, row: dict[str, Any]) -> Truth:
+        return Truth(**row)
 
 
 def known_truth(
@@ -227,7 +220,8 @@ def truth_of_table(entries: Sequence[ImageEntry], path: str | Path) -> list[Trut
         word = row[-1].strip().lower()
         if len(row) < 2 or word not in LABELS:
             raise InputError(
-                f'labels "{path}": row {number}, {",".join(row)!r}: give a name and one of good, bad, 0, 1.'
+                f'labels "{path}": row {number}, {in_one_line(",".join(row), 60)!r}: give a name and one of good, '
+                "bad, 0, 1."
             )
         labels[row[0].strip()] = LABELS[word]
     stems = Counter(Path(entry.source.path).stem for entry in entries)

@@ -9,7 +9,7 @@ import pandas as pd
 import starfile
 from numpy.typing import ArrayLike, NDArray
 
-from scorefold.errors import InputError
+from scorefold.errors import InputError, in_one_line
 from scorefold.rotations.conventions import (
     angle_to_matrix,
     matrix_to_angle,
@@ -152,11 +152,10 @@ def _to_matrices(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _read_npy(path: Path) -> NDArray[np.float64]:
     try:
-        with path.open("rb") as file:
-            matrices: NDArray[np.float64] = np.lib.format.read_array(file, allow_pickle=False)
-    except ValueError as error:
+        # A map is only made of a file as long as its header says; no memory is taken for one that is not.
+        return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+    except Exception as error:  # damaged headers raise exceptions of many kinds
         raise InputError(f'rotations "{path}": not a plain .npy array. Save it with numpy.save.') from error
-    return matrices
 
 
 def _write_npy(path: Path, rotations: NDArray[np.float64]) -> None:
@@ -167,13 +166,14 @@ def _write_npy(path: Path, rotations: NDArray[np.float64]) -> None:
 def _read_star(path: Path, dimensions: int) -> NDArray[np.float64]:
     needed = _STAR_ANGLES if dimensions == 3 else _STAR_ANGLES[2:]
     block, table = _star_block(path, needed)
-    numbers = table.apply(pd.to_numeric, errors="coerce").astype(float)
+    # Through text: whole numbers can be too long for a float.
+    numbers = table.astype(str).apply(pd.to_numeric, errors="coerce").astype(float)
     wrong = ~np.isfinite(numbers.to_numpy())
     if wrong.any():
         row, column = np.argwhere(wrong)[0]
         raise InputError(
-            f'rotations "{path}": block {block!r}, row {row + 1}, {numbers.columns[column]}: '
-            f"{str(table.iat[row, column])!r} is not a finite number. Correct it."
+            f'rotations "{path}": block {in_one_line(block, 30)!r}, row {row + 1}, {numbers.columns[column]}: '
+            f"{in_one_line(table.iat[row, column], 40)!r} is not a finite number. Correct it."
         )
     if dimensions == 2 and (numbers.drop(columns="rlnAnglePsi") != 0).any(axis=None):
         raise InputError(
@@ -186,7 +186,7 @@ def _star_block(path: Path, needed: list[str]) -> tuple[str, pd.DataFrame]:
     """Return the first block that has the columns `needed`, and all of its angles."""
     try:
         blocks = starfile.read(path, always_dict=True)
-    except (ValueError, LookupError) as error:
+    except Exception as error:  # on damaged files starfile raises anything
         raise InputError(f'rotations "{path}": not a STAR file. Check that it has a data_ block.') from error
     for name, block in blocks.items():
         # A block without loop_ is read as a dict of single values.
@@ -238,8 +238,8 @@ def _numbers(path: Path, line: int, row: list[str], places: list[int]) -> list[f
         numbers = []
     if not numbers or not np.isfinite(numbers).all():
         raise InputError(
-            f'rotations "{path}", line {line}: {",".join(row)!r} does not hold {len(places)} finite numbers. '
-            "Correct it."
+            f'rotations "{path}", line {line}: {in_one_line(",".join(row), 60)!r} does not hold {len(places)} '
+            "finite numbers. Correct it."
         )
     return numbers
 

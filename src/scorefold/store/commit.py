@@ -12,12 +12,15 @@ import xxhash
 from numpy.typing import NDArray
 
 from scorefold.analyzer import Coverage
-from scorefold.errors import StoreError
+from scorefold.errors import StoreError, in_one_line
 
 COMMIT_FORMAT = 2
 
 INLINE_BYTES = 16 * 2**10
 """Arrays up to this size are kept in the record."""
+
+MOST_AXES = 32
+"""More than any state has; NumPy's own limit is 64."""
 
 
 def digest(array: NDArray[Any]) -> str:
@@ -67,6 +70,15 @@ class ArrayRecord:
     shape: tuple[int, ...]
     inline: str | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what describes no array."""
+        texts = (self.digest, self.dtype, "" if self.inline is None else self.inline)
+        lengths = all(type(length) is int and length >= 0 for length in self.shape)
+        if not (all(isinstance(text, str) for text in texts) and lengths and len(self.shape) <= MOST_AXES):
+            raise ValueError("an array of it has no digest, type or shape")
+        if np.dtype(self.dtype).str != self.dtype:
+            raise ValueError(f"{in_one_line(self.dtype, 30)!r} is no type of an array")
+
     @classmethod
     def of(cls, array: NDArray[Any]) -> Self:
         """Describe `array`."""
@@ -74,10 +86,17 @@ class ArrayRecord:
         return cls(checksum(array), array.dtype.str, tuple(array.shape), small)
 
     def inline_array(self) -> NDArray[Any] | None:
-        """Return the array if the record holds it."""
+        """Return the array if the record holds it.
+
+        Raises
+        ------
+        ValueError
+            If what it holds is not that array.
+        """
         if self.inline is None:
             return None
-        return np.frombuffer(base64.b64decode(self.inline), np.dtype(self.dtype)).reshape(self.shape).copy()
+        values = np.frombuffer(base64.b64decode(self.inline, validate=True), np.dtype(self.dtype))
+        return values.reshape(self.shape).copy()
 
     def disagreement(self, array: NDArray[Any]) -> str | None:
         """Return in words how `array` differs from this record, or None."""
@@ -114,6 +133,12 @@ class Commit:
     coverage: Coverage | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        """Refuse what names nothing."""
+        kinds = ((self.key, str), (self.fingerprint, str), (self.attempt, str), (self.summary, Mapping))
+        if not all(isinstance(value, kind) for value, kind in kinds):
+            raise TypeError("key, fingerprint and attempt are texts, its summary has names")
+
     def to_bytes(self) -> bytes:
         """Return the record as JSON that carries its own digest."""
         body = {
@@ -146,7 +171,7 @@ class Commit:
                 raise StoreError("commit record: its digest disagrees with its content")
             if body["format"] != COMMIT_FORMAT:
                 raise StoreError(
-                    f"commit record: format {body['format']}, this version reads {COMMIT_FORMAT}"
+                    f"commit record: format {in_one_line(body['format'], 20)}, this version reads {COMMIT_FORMAT}"
                 )
             return cls(
                 key=body["key"],
@@ -161,5 +186,5 @@ class Commit:
                 coverage=None if body["coverage"] is None else Coverage.from_json(body["coverage"]),
                 summary=body["summary"],
             )
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise StoreError(f"commit record: not readable ({error})") from None
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError, SyntaxError) as error:
+            raise StoreError(f"commit record: not readable ({in_one_line(error)})") from None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from zarr.abc.store import Store
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
-from scorefold.errors import DamagedPartialError
+from scorefold.errors import DamagedPartialError, in_one_line
 from scorefold.store.commit import checksum
 from scorefold.store.descriptions import descriptions, restore
 from scorefold.store.run_store import RunStore
@@ -115,7 +115,7 @@ class ImageMaps:
         try:
             maps = self.read(block["first"], block["stop"])
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
-            raise DamagedPartialError(key, f"{self.path} cannot be read ({error})") from error
+            raise DamagedPartialError(key, f"{self.path} cannot be read ({in_one_line(error)})") from error
         if checksum(maps) != block["digest"]:
             raise DamagedPartialError(
                 key, f"{self.path}, images {block['first']} to {block['stop'] - 1}, differs from its record"

@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from scorefold.errors import StoreError
+from scorefold.errors import StoreError, in_one_line
 from scorefold.store.run_store import RunStore
 
 LEASE = "driver.json"
@@ -75,7 +75,7 @@ def check_free(store: RunStore) -> None:
     held = _holder(store)
     if held and _alive(held):
         raise StoreError(
-            f'run "{store.location}": process {held["process"]} on {held["host"]} is at work on it. '
+            f'run "{store.location}": process {held["process"]} on {in_one_line(held["host"], 60)} is at work on it. '
             "Wait until it ends, or stop it."
         )
 
@@ -86,10 +86,12 @@ def _write(store: RunStore, holder: dict[str, Any]) -> None:
 
 def _holder(store: RunStore) -> dict[str, Any]:
     try:
-        held: dict[str, Any] = json.loads(store.blobs.get(LEASE) or b"{}")
-        return held if {"host", "process", "renewed"} <= held.keys() else {}
-    except (ValueError, AttributeError):  # damaged: whoever wrote it will write it again
+        held: Any = json.loads(store.blobs.get(LEASE) or b"{}")
+    except (ValueError, RecursionError):  # damaged: whoever wrote it will write it again
         return {}
+    kinds = {"host": str, "process": int, "renewed": float}
+    whole = isinstance(held, dict) and all(isinstance(held.get(name), kind) for name, kind in kinds.items())
+    return held if whole else {}
 
 
 def _alive(held: dict[str, Any]) -> bool:
@@ -105,5 +107,5 @@ def _start_of(process: int) -> float | None:
     """Return when a process of this machine started; None if there is none. Numbers of processes are used again."""
     try:
         return float(psutil.Process(process).create_time())
-    except psutil.Error:
+    except (psutil.Error, ValueError, OverflowError):  # also of a number that no process can have
         return None

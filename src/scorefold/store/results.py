@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from zarr.abc.store import Store
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
-from scorefold.errors import DamagedPartialError
+from scorefold.errors import DamagedPartialError, in_one_line
 from scorefold.store.commit import checksum
 from scorefold.store.descriptions import descriptions, restore
 from scorefold.store.run_store import RunStore
@@ -150,7 +150,9 @@ class ResultMaps:
             try:
                 found = checksum(np.asarray(self.level(name)[region]))
             except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
-                raise DamagedPartialError(key, f"{self.path}/{name} cannot be read ({error})") from error
+                raise DamagedPartialError(
+                    key, f"{self.path}/{name} cannot be read ({in_one_line(error)})"
+                ) from error
             if found != expected:
                 raise DamagedPartialError(key, f"{self.path}/{name} at {list(start)} differs from its record")
 

@@ -14,14 +14,14 @@ from zarr.codecs import BytesCodec, Crc32cCodec
 from zarr.storage import MemoryStore
 
 from scorefold.analyzer import Coverage
-from scorefold.errors import DamagedPartialError, InputError, StoreError
+from scorefold.errors import DamagedPartialError, InputError, StoreError, in_one_line
 from scorefold.store.blobs import Blobs, open_zarr_store
 from scorefold.store.commit import ArrayRecord, Commit, digest
 from scorefold.store.descriptions import GROUP_FILE
 
 Array = NDArray[Any]
 
-STORE_FORMAT = 2
+STORE_FORMAT = 3
 """Layout version of the store; a store of another one is refused rather than misread."""
 
 NO_RECORD = "there is no commit record"
@@ -52,12 +52,18 @@ class RunStore:
         layout = self.attributes["format"]
         if layout != STORE_FORMAT:
             raise StoreError(
-                f'run "{location}": store format {layout}, this version reads {STORE_FORMAT}. '
+                f'run "{location}": store format {in_one_line(layout, 20)}, this version reads {STORE_FORMAT}. '
                 "Use the version of scorefold that wrote it."
+            )
+        if self.attributes.get("digest") != _digest_of(self.attributes):
+            raise StoreError(
+                f'run "{location}": its description is damaged, or was changed by hand. Start a new run.'
             )
 
     @classmethod
-    def create(cls, location: str, attributes: Mapping[str, Any]) -> Self:
+    def create(
+        cls, location: str, attributes: Mapping[str, Any], files: Mapping[str, bytes] | None = None
+    ) -> Self:
         """Make a new, empty run.
 
         Parameters
@@ -65,7 +71,9 @@ class RunStore:
         location : str
             Directory or URL; it must not hold anything yet.
         attributes : mapping
-            JSON values: at least ``fingerprint``; the job, the plan and versions.
+            JSON values: at least ``fingerprint``; the job and versions.
+        files : mapping of str to bytes, optional
+            What the run is given beside, by name: the plan, the list of inputs. They never change.
 
         Raises
         ------
@@ -74,14 +82,21 @@ class RunStore:
         """
         store = open_zarr_store(location)
         blobs = Blobs(store)
+        given = {name: hashlib.sha256(data).hexdigest() for name, data in (files or {}).items()}
+        described = {"format": STORE_FORMAT, "files": given, **attributes}
+        described["digest"] = _digest_of(described)
         try:
             if blobs.children(""):
                 raise InputError(
                     f'output "{location}": something is there already. Give a new --out, or resume it.'
                 )
-            zarr.create_group(
-                store, zarr_format=3, attributes={"scorefold": {"format": STORE_FORMAT, **attributes}}
-            )
+            zarr.create_group(store, zarr_format=3, attributes={"scorefold": described})
+            try:
+                for name, data in (files or {}).items():
+                    blobs.put(name, data)
+            except BaseException:  # half a run could neither be resumed nor made again at the same place
+                blobs.delete_below("")
+                raise
         except OSError as error:
             raise InputError(f'output "{location}": cannot be written ({error.strerror or error}).') from None
         return cls(location)
@@ -91,9 +106,27 @@ class RunStore:
         if changes.get("fingerprint", self.fingerprint) != self.fingerprint:
             raise StoreError(f'run "{self.location}": the fingerprint of a run never changes')
         self.attributes = {**self.attributes, **changes}
+        self.attributes["digest"] = _digest_of(self.attributes)
         zarr.open_group(self.zarr_store, mode="r+").attrs["scorefold"] = self.attributes
 
-    # Arrays that a run is given once: template, mask, rotations, targets from memory.
+    # What a run is given once: plan and list of inputs; template, mask, rotations, targets from memory.
+
+    def read_given(self, name: str) -> bytes | None:
+        """Return a file that the run was given when it was created, or None if it was given none of this name.
+
+        Raises
+        ------
+        StoreError
+            If it is missing or damaged.
+        """
+        expected = self.attributes["files"].get(name)
+        if expected is None:
+            return None
+        data = self.blobs.get(name)
+        if data is None or hashlib.sha256(data).hexdigest() != expected:
+            state = "missing" if data is None else "damaged"
+            raise StoreError(f'run "{self.location}": {name} is {state}. Start a new run.')
+        return data
 
     def write_array(self, name: str, array: Array) -> None:
         """Write an input array as one chunk; a run's inputs are written once."""
@@ -117,7 +150,9 @@ class RunStore:
         try:
             array = np.asarray(zarr.open_array(self.zarr_store, path=name, mode="r")[...])
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
-            raise StoreError(f'run "{self.location}": array {name!r} cannot be read ({error}).') from error
+            raise StoreError(
+                f'run "{self.location}": array {name!r} cannot be read ({in_one_line(error)}). Start a new run.'
+            ) from error
         if digest(array) != expected:
             raise StoreError(
                 f'run "{self.location}": array {name!r} is not the one the job names. Start a new run.'
@@ -229,7 +264,12 @@ class RunStore:
         for name, expected in record.arrays.items():
             if names is not None and name not in names:
                 continue
-            array = expected.inline_array()
+            try:
+                array = expected.inline_array()
+            except ValueError as error:
+                raise DamagedPartialError(
+                    key, f"array {name!r} cannot be read ({in_one_line(error)})"
+                ) from error
             if array is None:
                 array = self._read_state(key, record.attempt, name)
             problem = expected.disagreement(array)
@@ -244,7 +284,7 @@ class RunStore:
                 zarr.open_array(self.zarr_store, path=_state_path(key, attempt, name), mode="r")[...]
             )
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
-            raise DamagedPartialError(key, f"array {name!r} cannot be read ({error})") from error
+            raise DamagedPartialError(key, f"array {name!r} cannot be read ({in_one_line(error)})") from error
 
     def read_file(self, record: Commit, name: str) -> bytes:
         """Return a file that a record vouches for.
@@ -314,8 +354,14 @@ def _attributes(store: Store, location: str) -> dict[str, Any]:
     except (FileNotFoundError, KeyError, TypeError, ValueError):
         raise StoreError(f'run "{location}": no scorefold run is stored there. Check the path.') from None
     except Exception as error:  # stores raise exceptions of many kinds
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        reason = in_one_line(getattr(error, "strerror", None) or error)
         raise StoreError(f'run "{location}": cannot be read ({reason}).') from error
+
+
+def _digest_of(attributes: Mapping[str, Any]) -> str:
+    """Return the SHA-256 over all that a run's attributes say, apart from it."""
+    said = {name: value for name, value in attributes.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _commit_name(key: str, *, checkpoint: bool) -> str:

@@ -32,19 +32,22 @@ def create_training(location: str, prepared: PreparedTrain) -> TrainRun:
     InputError
         If something is there already, or nothing can be written there.
     """
-    return TrainRun(_create(location, "train", prepared, {}))
+    return TrainRun(_create(location, "train", prepared, {}, {}))
 
 
 def create_inspection(location: str, prepared: PreparedInspect) -> InspectRun:
     """Write an inspection and its plan into a new store; see `create_training`."""
-    blobs = {truth_path(prepared.job.truth): prepared.truth} if prepared.truth else {}
-    if prepared.pictures is not None:
-        blobs[PICTURES] = ImageTable.to_bytes(prepared.pictures)
-    return InspectRun(_create(location, "inspect", prepared, blobs))
+    files = {} if prepared.pictures is None else {PICTURES: ImageTable.to_bytes(prepared.pictures)}
+    truth = {truth_path(prepared.job.truth): prepared.truth} if prepared.truth else {}
+    return InspectRun(_create(location, "inspect", prepared, files, truth))
 
 
 def _create(
-    location: str, kind: str, prepared: PreparedTrain | PreparedInspect, blobs: dict[str, bytes]
+    location: str,
+    kind: str,
+    prepared: PreparedTrain | PreparedInspect,
+    files: dict[str, bytes],
+    truth: dict[str, bytes],
 ) -> RunStore:
     store = RunStore.create(
         absolute_location(location),
@@ -54,14 +57,17 @@ def _create(
             "job": prepared.job.to_json(),
             "versions": versions(),
         },
+        {
+            **files,
+            IMAGES: ImageTable.to_bytes(prepared.entries),
+            PLAN: json.dumps(prepared.plan.to_json()).encode(),
+        },
     )
     try:
         for name, array in prepared.arrays.items():
             store.write_array(f"arrays/{name}", np.asarray(array))
-        store.blobs.put(IMAGES, ImageTable.to_bytes(prepared.entries))
-        for name, data in blobs.items():
+        for name, data in truth.items():  # which may be replaced, as no other file
             store.blobs.put(name, data)
-        store.blobs.put(PLAN, json.dumps(prepared.plan.to_json()).encode())
     except BaseException:  # half a run could neither be resumed nor made again at the same place
         store.blobs.delete_below("")
         raise

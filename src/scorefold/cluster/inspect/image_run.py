@@ -52,7 +52,7 @@ class ImageRun(Run):
         super().__init__(store)
         try:
             self.job = self.job_type.from_json(store.attributes["job"])
-            self.plan = ImagePlan.from_json(json.loads(store.blobs.get(PLAN) or b"null"))
+            self.plan = ImagePlan.from_json(json.loads(store.read_given(PLAN) or b"null"))
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(f'run "{store.location}": its job cannot be read ({error!r}).') from None
         if self.job.fingerprint != store.fingerprint:
@@ -70,10 +70,7 @@ class ImageRun(Run):
     @cached_property
     def images(self) -> ImageTable:
         """The images, by id."""
-        data = self.store.blobs.get(IMAGES)
-        if data is None:
-            raise StoreError(f'run "{self.store.location}": {IMAGES} is missing. Start a new run.')
-        return ImageTable(data)
+        return ImageTable(self.store.read_given(IMAGES) or b"")
 
     def array(self, name: str) -> NDArray[Any]:
         """Return an array of the job, verified."""

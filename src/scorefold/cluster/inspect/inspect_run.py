@@ -105,7 +105,7 @@ class InspectRun(ImageRun):
     @cached_property
     def pictures(self) -> ImageTable | None:
         """The images that belong to maps, by the ids of the maps."""
-        data = self.store.blobs.get(PICTURES)
+        data = self.store.read_given(PICTURES)
         return None if data is None else ImageTable(data)
 
     def good_scores(self) -> tuple[Histogram, Moments] | None:

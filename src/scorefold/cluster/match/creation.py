@@ -45,16 +45,17 @@ def create_run(location: str, prepared: PreparedMatch, *, keep_states: bool = Fa
             "versions": versions(),
             "keep_states": keep_states,
         },
+        {
+            TARGETS: json.dumps([target.to_json() for target in prepared.job.targets]).encode(),
+            FAILURES: json.dumps(prepared.unreadable).encode(),
+            PLAN: json.dumps(prepared.plan.to_json()).encode(),
+        },
     )
     try:
         for name, array in prepared.arrays.items():
             store.write_array(name, array)
         for path, array in prepared.given.items():
             _keep(store, path, array)
-        targets = [target.to_json() for target in prepared.job.targets]
-        store.blobs.put(TARGETS, json.dumps(targets).encode())
-        store.blobs.put(FAILURES, json.dumps(prepared.unreadable).encode())
-        store.blobs.put(PLAN, json.dumps(prepared.plan.to_json()).encode())
         return open_match(location)
     except BaseException:  # half a run could neither be resumed nor made again at the same place
         store.blobs.delete_below("")

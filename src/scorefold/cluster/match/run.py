@@ -61,8 +61,8 @@ class MatchRun(Run):
         super().__init__(store)
         location = store.location
         try:
-            targets = json.loads(self.store.blobs.get(TARGETS) or b"null")
-            plan = json.loads(self.store.blobs.get(PLAN) or b"null")
+            targets = json.loads(self.store.read_given(TARGETS) or b"null")
+            plan = json.loads(self.store.read_given(PLAN) or b"null")
             self.job = MatchJob.from_json(
                 self.store.attributes["job"], [Target.from_json(t) for t in targets]
             )
@@ -317,7 +317,7 @@ class MatchRun(Run):
 
     def unreadable(self) -> dict[str, str]:
         """Return the targets that were left out when the job was made, with the reason."""
-        found: dict[str, str] = json.loads(self.store.blobs.get(FAILURES) or b"{}")
+        found: dict[str, str] = json.loads(self.store.read_given(FAILURES) or b"{}")
         return found
 
     def failures(self) -> dict[str, str]:

@@ -10,14 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from scorefold.io.formats.image_headers import (
-    JPEG_SIGNATURE,
-    PNG_SIGNATURE,
-    ImageHeader,
-    jpeg_header,
-    png_header,
-)
-from scorefold.io.formats.layout import MAX_DECODED_PIXELS, FormatError, StoredArray
+from scorefold.io.formats.decoding_limit import check_pixels
+from scorefold.io.formats.image_headers import ImageHeader, image_header, image_size
+from scorefold.io.formats.layout import FormatError, StoredArray
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".pbm", ".pnm", ".webp")
 
@@ -64,15 +59,8 @@ def in_rgb_order(pixels: NDArray[Any]) -> NDArray[Any]:
     return pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
 
 
-def _header(content: bytes) -> ImageHeader | None:
-    if content.startswith(PNG_SIGNATURE):
-        return png_header(content)
-    if content.startswith(JPEG_SIGNATURE):
-        return jpeg_header(content)
-    return None
-
-
 def _decode(content: bytes, header: ImageHeader | None) -> NDArray[Any]:
+    _check_size((header.height, header.width) if header is not None else image_size(content))
     pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if pixels is None:
         raise FormatError("damaged, truncated or not an image")
@@ -91,11 +79,12 @@ def _content(path: str) -> bytes:
     return content
 
 
+def _check_size(shape: tuple[int, ...]) -> None:
+    check_pixels(shape[0] * shape[1], f"{shape[1]} × {shape[0]} pixels", "Use tiled TIFF")
+
+
 def _stored(shape: tuple[int, ...], dtype: np.dtype[Any]) -> StoredArray:
-    if shape[0] * shape[1] > MAX_DECODED_PIXELS:
-        raise FormatError(
-            f"{shape[1]} × {shape[0]} pixels; an image decoded whole may have 2**30. Use tiled TIFF"
-        )
+    _check_size(shape)
     return StoredArray(shape=shape, axes="YXS"[: len(shape)], dtype=dtype)
 
 
@@ -121,7 +110,7 @@ def probe(path: str | os.PathLike[str]) -> list[StoredArray]:
         If the file is no readable image.
     """
     content = _content(str(path))
-    header = _header(content)
+    header = image_header(content)
     if header is None:
         with opencv_silenced():
             pixels = _decode(content, None)
@@ -151,10 +140,7 @@ def open_array(path: str, part: str | None) -> Iterator[tuple[StoredArray, Any]]
 
     def decode() -> NDArray[Any]:
         content = _content(path)
-        header = _header(content)
-        if header is not None:
-            _stored((header.height, header.width), header.dtype)
-        return _decode(content, header)
+        return _decode(content, image_header(content))
 
     pixels = last_decoded.get(path, 0, decode)
     yield _stored(pixels.shape, pixels.dtype), pixels

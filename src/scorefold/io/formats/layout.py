@@ -20,9 +20,6 @@ CHANNEL_AXES = "CS"
 #: Weights of red, green and blue in luma, Recommendation ITU-R BT.601-7, section 2.5.1.
 LUMA_WEIGHTS = (0.299, 0.587, 0.114)
 
-#: An image that must be decoded whole may have at most this many pixels; it is also OpenCV's own limit.
-MAX_DECODED_PIXELS = 2**30
-
 
 class FormatError(ValueError):
     """A file that cannot be read; the message is a short reason without the file's name."""

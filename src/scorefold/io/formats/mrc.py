@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import mrcfile
 
@@ -17,6 +17,9 @@ SUFFIXES = (".mrc", ".mrcs", ".map", ".ccp4", ".rec", ".st", ".ali")
 # is, the name is believed.
 _VOLUME_SUFFIXES = (".rec", ".map", ".ccp4")
 _STACK_SUFFIXES = (".mrcs", ".st", ".ali")
+
+
+_HEADER_BYTES = 1024
 
 
 def _axes(path: str, mrc: Any) -> str:
@@ -49,6 +52,19 @@ def _stored(path: str, mrc: Any) -> StoredArray:
     )
 
 
+def _check_extended_header(path: str) -> None:
+    """Refuse a file that is shorter than its extended header, for which mrcfile takes memory before it reads."""
+    size = Path(path).stat().st_size
+    if size == 0:
+        raise FormatError("empty file")
+    with Path(path).open("rb") as file:
+        header = file.read(_HEADER_BYTES)
+    order: Literal["big", "little"] = "big" if header[212:213] == b"\x11" else "little"
+    length = int.from_bytes(header[92:96], order, signed=True)
+    if not 0 <= length <= max(0, size - _HEADER_BYTES):
+        raise FormatError(f"truncated MRC ({size} bytes, and {length} of them an extended header)")
+
+
 @contextmanager
 def open_array(path: str, part: str | None) -> Iterator[tuple[StoredArray, Any]]:  # noqa: ARG001 one array a file
     """Open an MRC file; only what is indexed is read.
@@ -68,8 +84,7 @@ def open_array(path: str, part: str | None) -> Iterator[tuple[StoredArray, Any]]
     data : numpy.memmap
         The values.
     """
-    if Path(path).stat().st_size == 0:
-        raise FormatError("empty file")
+    _check_extended_header(path)
     with mrcfile.mmap(path, mode="r", permissive=False) as mrc:
         yield _stored(path, mrc), mrc.data
 

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
+from scorefold.io.formats.decoding_limit import check_pixels
 from scorefold.io.formats.image import last_decoded
-from scorefold.io.formats.layout import MAX_DECODED_PIXELS, FormatError, StoredArray
+from scorefold.io.formats.layout import FormatError, StoredArray
 from scorefold.io.formats.npy import stored_array
 
 SUFFIXES = (".npz",)
@@ -155,10 +156,8 @@ def _mapped(path: str, member: _Member) -> NDArray[Any]:
 
 
 def _decoded(path: str, member: _Member) -> NDArray[Any]:
-    if member.nbytes // member.dtype.itemsize > MAX_DECODED_PIXELS:
-        raise FormatError(
-            f"shape {member.shape}; a compressed array may have 2**30 values. Save it with numpy.savez"
-        )
+    pixels = member.nbytes // member.dtype.itemsize
+    check_pixels(pixels, f"{pixels} values, compressed", "Save them with numpy.savez")
     with _archive(path) as archive, archive.open(member.info) as file:
         data: NDArray[Any] = npy_format.read_array(file, allow_pickle=False)
     return data

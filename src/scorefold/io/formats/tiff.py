@@ -14,8 +14,10 @@ import tifffile
 import zarr
 from numpy.typing import NDArray
 
+from scorefold.io.formats.decoding_limit import check_pixels
 from scorefold.io.formats.image import in_rgb_order, last_decoded, opencv_silenced
-from scorefold.io.formats.layout import MAX_DECODED_PIXELS, FormatError, StoredArray
+from scorefold.io.formats.layout import FormatError, StoredArray
+from scorefold.io.formats.tiff_pages import check_chain, check_ome
 from scorefold.io.units import in_one_unit
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
@@ -174,9 +176,11 @@ def _data(path: str, series: Any) -> Any:
     if series.dataoffset is not None and page.parent.filehandle.path == str(Path(path)):
         dtype = series.dtype.newbyteorder(page.parent.byteorder)
         return np.memmap(path, dtype=dtype, mode="r", offset=series.dataoffset, shape=series.shape)
-    if math.prod(page.chunks) > MAX_DECODED_PIXELS:
-        raise FormatError(f"a strip of {page.chunks} pixels must be decoded whole; store the image in tiles")
+    check_pixels(math.prod(page.chunks), f"a strip of {page.chunks} pixels", "Store the image in tiles")
     if not _tifffile_decodes(page):
+        check_pixels(
+            math.prod(page.shape), f"a page of {page.shape} pixels", "Compress it with zlib, in tiles"
+        )
         return _OpenCVPages(path, series)
     return zarr.open_array(series.aszarr(level=0), mode="r")
 
@@ -192,8 +196,14 @@ class _OpenFile:
 
     def __init__(self, path: str) -> None:
         self._path = path
+        check_chain(path)
         self._file = tifffile.TiffFile(path)
-        self.series = _pictures(self._file)
+        try:
+            check_ome(self._file)
+            self.series = _pictures(self._file)
+        except BaseException:
+            self._file.close()
+            raise
         self._opened: dict[int, tuple[StoredArray, Any]] = {}
 
     def open(self, number: int) -> tuple[StoredArray, Any]:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import Any
 import zarr
 import zarr.errors
 
+from scorefold.io.formats.decoding_limit import check_pixels
 from scorefold.io.formats.layout import FormatError, StoredArray, positional_axes
 from scorefold.io.units import in_one_unit
 
@@ -35,7 +37,7 @@ def is_run(path: str | os.PathLike[str]) -> bool:
     try:
         metadata = json.loads((Path(path) / "zarr.json").read_bytes())
         return "scorefold" in metadata["attributes"]
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return False
 
 
@@ -203,4 +205,6 @@ def open_array(path: str, part: str | None) -> Iterator[tuple[StoredArray, Any]]
     data : zarr.Array
         The values.
     """
-    yield _describe(_open(path), part)
+    stored, array = _describe(_open(path), part)
+    check_pixels(math.prod(array.chunks), f"a chunk of {array.chunks} pixels", "Store smaller chunks")
+    yield stored, array
