@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from scorefold.credentials import check_url, without_credentials
 from scorefold.errors import InputError
 from scorefold.io.formats import FORMAT_OF_SUFFIX, FORMATS, StoredArray
 from scorefold.io.formats.layout import SPATIAL_AXES, Pages, assign_roles, check_channel, result_dtype
@@ -220,7 +221,7 @@ def reason_of(error: BaseException) -> str:
         return "no such file"
     if isinstance(error, MemoryError):
         return "does not fit into memory"
-    text = " ".join(str(error).split())
+    text = " ".join(without_credentials(str(error)).split())
     if not isinstance(error, ValueError) or not text:
         text = f"{type(error).__name__}: {text}".rstrip(": ")
     return text if len(text) <= _LONGEST_REASON else text[: _LONGEST_REASON - 1] + "…"
@@ -238,8 +239,14 @@ def absolute_path(path: str | Path) -> str:
     -------
     str
         The path. Links are not followed: names come from what the user wrote.
+
+    Raises
+    ------
+    InputError
+        If it is a URL that holds credentials.
     """
     text = os.fspath(path).removeprefix("file://")
+    check_url(text)
     return text.rstrip("/") if is_url(text) else os.path.abspath(os.path.expanduser(text))
 
 

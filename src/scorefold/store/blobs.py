@@ -10,7 +10,7 @@ import os
 import shutil
 import threading
 import uuid
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +19,7 @@ from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore
 
+from scorefold.credentials import check_url
 from scorefold.errors import StoreError
 
 _Result = TypeVar("_Result")
@@ -38,8 +39,9 @@ def _wait(work: Coroutine[Any, Any, _Result]) -> _Result:
     return asyncio.run_coroutine_threadsafe(work, _event_loop()).result()
 
 
-async def _collect(keys: AsyncIterator[str]) -> list[str]:
-    return [key async for key in keys]
+async def _collect(list_keys: Callable[[], AsyncIterator[str]]) -> list[str]:
+    # Some stores look for the running event loop as soon as they are asked.
+    return [key async for key in list_keys()]
 
 
 def open_zarr_store(location: str) -> Store:
@@ -53,11 +55,14 @@ def open_zarr_store(location: str) -> Store:
 
     Raises
     ------
+    InputError
+        If the location is a URL that holds credentials.
     StoreError
         If the location is a URL and obstore is not installed.
     """
     if "://" not in location:
         return LocalStore(Path(location))
+    check_url(location)
     try:
         from obstore.store import from_url  # noqa: PLC0415 - an optional dependency
         from zarr.storage import ObjectStore  # noqa: PLC0415
@@ -119,11 +124,11 @@ class Blobs:
 
     def names(self, prefix: str) -> list[str]:
         """Return all names below `prefix` (a folder, or empty for all), sorted."""
-        return sorted(_wait(_collect(self._store.list_prefix(f"{prefix}/" if prefix else ""))))
+        return sorted(_wait(_collect(lambda: self._store.list_prefix(f"{prefix}/" if prefix else ""))))
 
     def children(self, prefix: str) -> list[str]:
         """Return the names directly below `prefix`, without it, sorted."""
-        return sorted(name.rstrip("/") for name in _wait(_collect(self._store.list_dir(prefix))))
+        return sorted(name.rstrip("/") for name in _wait(_collect(lambda: self._store.list_dir(prefix))))
 
     def size(self, prefix: str) -> int:
         """Return the number of bytes below `prefix`."""

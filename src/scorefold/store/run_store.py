@@ -12,6 +12,7 @@ from zarr.abc.store import Store
 from zarr.codecs import BytesCodec, Crc32cCodec
 
 from scorefold.analyzer import Coverage
+from scorefold.credentials import without_credentials
 from scorefold.errors import DamagedPartialError, InputError, StoreError
 from scorefold.store.blobs import Blobs, open_zarr_store
 from scorefold.store.commit import ArrayRecord, Commit, digest
@@ -71,17 +72,18 @@ class RunStore:
             If something is there already, or nothing can be written there.
         """
         store = open_zarr_store(location)
-        blobs = Blobs(store)
         try:
-            if blobs.children(""):
-                raise InputError(
-                    f'output "{location}": something is there already. Give a new --out, or resume it.'
+            taken = bool(Blobs(store).children(""))
+            if not taken:
+                zarr.create_group(
+                    store, zarr_format=3, attributes={"scorefold": {"format": STORE_FORMAT, **attributes}}
                 )
-            zarr.create_group(
-                store, zarr_format=3, attributes={"scorefold": {"format": STORE_FORMAT, **attributes}}
+        except Exception as error:  # noqa: BLE001 - stores raise exceptions of many kinds
+            raise InputError(f'output "{location}": cannot be written ({_reason(error)}).') from None
+        if taken:
+            raise InputError(
+                f'output "{location}": something is there already. Give a new --out, or resume it.'
             )
-        except OSError as error:
-            raise InputError(f'output "{location}": cannot be written ({error.strerror or error}).') from None
         return cls(location)
 
     def update_attributes(self, **changes: Any) -> None:
@@ -115,7 +117,9 @@ class RunStore:
         try:
             array = np.asarray(zarr.open_array(self.zarr_store, path=name, mode="r")[...])
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
-            raise StoreError(f'run "{self.location}": array {name!r} cannot be read ({error}).') from error
+            raise StoreError(
+                f'run "{self.location}": array {name!r} cannot be read ({_reason(error)}).'
+            ) from error
         if digest(array) != expected:
             raise StoreError(
                 f'run "{self.location}": array {name!r} is not the one the job names. Start a new run.'
@@ -224,7 +228,7 @@ class RunStore:
                 zarr.open_array(self.zarr_store, path=_state_path(key, attempt, name), mode="r")[...]
             )
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
-            raise DamagedPartialError(key, f"array {name!r} cannot be read ({error})") from error
+            raise DamagedPartialError(key, f"array {name!r} cannot be read ({_reason(error)})") from error
 
     def committed(self) -> set[str]:
         """Return the keys that have a commit record (verified only when they are read)."""
@@ -281,8 +285,12 @@ def _attributes(store: Store, location: str) -> dict[str, Any]:
     except (FileNotFoundError, KeyError, TypeError, ValueError):
         raise StoreError(f'run "{location}": no scorefold run is stored there. Check the path.') from None
     except Exception as error:  # stores raise exceptions of many kinds
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-        raise StoreError(f'run "{location}": cannot be read ({reason}).') from error
+        raise StoreError(f'run "{location}": cannot be read ({_reason(error)}).') from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what a store says on one line."""
+    return " ".join(without_credentials(str(getattr(error, "strerror", None) or error)).split())
 
 
 def _commit_name(key: str, *, checkpoint: bool) -> str:
