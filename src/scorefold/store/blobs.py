@@ -74,6 +74,13 @@ def open_zarr_store(location: str) -> Store:
     return store
 
 
+def _inside(name: str) -> str:
+    """Return a name that leads nowhere but into the store: a run that was handed over may name anything."""
+    if name.startswith("/") or not {"..", "."}.isdisjoint(name.split("/")):
+        raise StoreError(f"name {name!r}: it leads out of the run's store. Do not use this run.")
+    return name
+
+
 class Blobs:
     """Bytes by name in a Zarr store; a write replaces the old bytes as a whole or not at all.
 
@@ -81,6 +88,11 @@ class Blobs:
     ----------
     store : zarr.abc.store.Store
         Where the bytes are.
+
+    Raises
+    ------
+    StoreError
+        From every method, for a name that leads out of the store.
     """
 
     def __init__(self, store: Store) -> None:
@@ -89,7 +101,7 @@ class Blobs:
     def put(self, name: str, data: bytes) -> None:
         """Write `data` under `name`."""
         buffer = default_buffer_prototype().buffer.from_bytes(data)
-        _wait(self._store.set(name, buffer))
+        _wait(self._store.set(_inside(name), buffer))
 
     def put_file(self, name: str, path: Path) -> str:
         """Write the content of a file under `name`; return its SHA-256. On a local disk it may exceed memory."""
@@ -98,7 +110,7 @@ class Blobs:
         if not isinstance(self._store, LocalStore):
             self.put(name, path.read_bytes())
             return checksum
-        target = self._store.root / name
+        target = self._store.root / _inside(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         # The ending by which Zarr's own unfinished files are known.
         unfinished = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
@@ -111,16 +123,16 @@ class Blobs:
 
     def get(self, name: str) -> bytes | None:
         """Return the bytes under `name`, or None."""
-        buffer = _wait(self._store.get(name, default_buffer_prototype()))
+        buffer = _wait(self._store.get(_inside(name), default_buffer_prototype()))
         return None if buffer is None else buffer.to_bytes()
 
     def delete(self, name: str) -> None:
         """Forget `name`; nothing happens if there is none."""
-        _wait(self._store.delete(name))
+        _wait(self._store.delete(_inside(name)))
 
     def delete_below(self, prefix: str) -> None:
         """Forget every name below `prefix` (a folder)."""
-        _wait(self._store.delete_dir(prefix))
+        _wait(self._store.delete_dir(_inside(prefix)))
 
     def names(self, prefix: str) -> list[str]:
         """Return all names below `prefix` (a folder, or empty for all), sorted."""
