@@ -107,6 +107,15 @@ def test_every_command_that_works_somewhere_takes_the_files_and_checks_them_firs
     assert contents(finished_run.parent) == before
 
 
+def test_files_that_do_not_fit_each_other_are_found_out_before_there_is_a_run(
+    folder, scorefold, certificates, contents, check_refused
+):
+    before = contents(folder)
+    ended = scorefold(*MATCH, "-o", "run", *certificates("ours")[:2], *certificates("theirs")[2:])
+    check_refused(ended, ("--tls-cert", "not accepted by --tls-ca", "Give a certificate that it has signed"))
+    assert contents(folder) == before
+
+
 def test_the_embedded_cluster_uses_the_files_that_are_given(folder, scorefold, certificates, monkeypatch):
     from distributed import Client
 

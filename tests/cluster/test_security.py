@@ -278,3 +278,18 @@ def test_a_key_with_a_passphrase_is_refused_and_nobody_is_asked_for_it(tls, tmp_
     )
     with pytest.raises(InputError, match=r"it has a passphrase.* Give a key without one"):
         TlsFiles(ours.ca, ours.cert, Path(locked))
+
+
+def test_a_certificate_that_has_expired_is_found_out_before_anything_starts(tmp_path):
+    from datetime import UTC, datetime, timedelta
+
+    import trustme
+
+    signer = trustme.CA()
+    day, now = timedelta(days=1), datetime.now(UTC)
+    expired = signer.issue_cert("127.0.0.1", not_before=now - 3 * day, not_after=now - day)
+    signer.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    expired.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "both.pem"))
+    files = TlsFiles(tmp_path / "ca.pem", tmp_path / "both.pem")
+    with pytest.raises(InputError, match=r"not accepted .*expired"):
+        files.check_agreement()

@@ -23,8 +23,8 @@ SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
 class Workplace:
     """Where work is done: a scheduler, which is called at once, or processes that start when there is work.
 
-    So a scheduler that does not answer is found out before anything is read or written, and a mistyped option does
-    not wait for processes to start.
+    So a scheduler that does not answer, or certificates that do not fit, are found out before anything is read or
+    written, and a mistyped option does not wait for processes to start.
 
     Parameters
     ----------
@@ -67,6 +67,8 @@ class Workplace:
     def __enter__(self) -> Self:
         if self._scheduler is not None:
             self._connect()
+        elif self._tls is not None:
+            self._tls.check_agreement()
         return self
 
     def __exit__(

@@ -17,7 +17,7 @@ from distributed import Client, LocalCluster, Security, WorkerPlugin
 
 from scorefold.cluster.profile import DASK_CONFIG
 from scorefold.cluster.remote import check_scheduler, no_scheduler
-from scorefold.cluster.tls import TlsFiles, handshake_problem
+from scorefold.cluster.tls import TlsFiles
 from scorefold.errors import InputError, ScorefoldWarning
 
 LOOPBACK = "127.0.0.1"
@@ -109,8 +109,8 @@ def local_cluster(workers: int, tls: TlsFiles | None = None) -> Iterator[Client]
     """
     security = None
     if tls is not None:
+        tls.check_agreement()
         security = _security(tls)
-        _check_agreement(security, tls)
     with (
         dask.config.set(configuration()),
         LocalCluster(
@@ -126,17 +126,6 @@ def local_cluster(workers: int, tls: TlsFiles | None = None) -> Iterator[Client]
         Client(cluster, set_as_default=False) as client,
     ):
         yield prepare(client)
-
-
-def _check_agreement(security: Security, tls: TlsFiles) -> None:
-    """Refuse certificates with which scheduler and workers would refuse each other."""
-    server = security.get_listen_args("scheduler")["ssl_context"]
-    problem = handshake_problem(server, security.get_connection_args("client")["ssl_context"])
-    if problem is not None:
-        raise InputError(
-            f'--tls-cert "{tls.cert}": not accepted by --tls-ca "{tls.ca}" '
-            f"({problem}). Give a certificate that it has signed."
-        )
 
 
 @contextlib.contextmanager

@@ -55,6 +55,28 @@ class TlsFiles:
         # Workers may have another working directory.
         return cls(Path(ca).absolute(), Path(cert).absolute(), None if key is None else Path(key).absolute())
 
+    def check_agreement(self) -> None:
+        """Refuse files with which the two ends of a connection would refuse each other, as where both are ours.
+
+        Raises
+        ------
+        InputError
+            If the certificate is not one that the authority has signed, or has expired.
+        """
+        contexts = []
+        for protocol in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT):
+            context = ssl.SSLContext(protocol)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_REQUIRED  # as Dask does
+            context.load_verify_locations(self.ca)
+            context.load_cert_chain(self.cert, self.key)
+            contexts.append(context)
+        problem = _handshake_problem(*contexts)
+        if problem is not None:
+            raise InputError(
+                f'--tls-cert "{self.cert}": not accepted by --tls-ca "{self.ca}" ({problem}). '
+                "Give a certificate that it has signed."
+            )
+
     def _check_ca(self) -> None:
         try:
             ssl.create_default_context(cafile=self.ca)
@@ -113,14 +135,8 @@ def _has(path: Path, kind: bytes) -> bool:
     return any(line.startswith(b"-----BEGIN ") and kind in line for line in path.read_bytes().splitlines())
 
 
-def handshake_problem(server: ssl.SSLContext, client: ssl.SSLContext) -> str | None:
-    """Return why two ends would refuse each other, or None; they meet in memory.
-
-    Parameters
-    ----------
-    server, client : ssl.SSLContext
-        The ends.
-    """
+def _handshake_problem(server: ssl.SSLContext, client: ssl.SSLContext) -> str | None:
+    """Return why two ends would refuse each other, or None; they meet in memory."""
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [client.wrap_bio(down, up), server.wrap_bio(up, down, server_side=True)]
     try:
