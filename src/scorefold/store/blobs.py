@@ -19,7 +19,7 @@ from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore
 
-from scorefold.credentials import check_url
+from scorefold.credentials import check_url, without_credentials
 from scorefold.errors import StoreError
 
 _Result = TypeVar("_Result")
@@ -58,7 +58,7 @@ def open_zarr_store(location: str) -> Store:
     InputError
         If the location is a URL that holds credentials.
     StoreError
-        If the location is a URL and obstore is not installed.
+        If the location is a URL and obstore is not installed, or does not know what it means.
     """
     if "://" not in location:
         return LocalStore(Path(location))
@@ -70,7 +70,13 @@ def open_zarr_store(location: str) -> Store:
         raise StoreError(
             f'store "{location}": URLs need obstore. Install scorefold[s3] or give a directory.'
         ) from None
-    store: Store = ObjectStore(from_url(location))
+    try:
+        store: Store = ObjectStore(from_url(location))
+    except Exception as error:  # obstore has exceptions of its own
+        reason = " ".join(without_credentials(str(error)).split())
+        raise StoreError(
+            f'store "{location}": {reason}. Give a directory, or a URL like s3://bucket/run.'
+        ) from error
     return store
 
 
