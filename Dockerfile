@@ -10,3 +10,4 @@ RUN pip install --no-cache-dir .
 USER scorefold
 WORKDIR /data
 ENV OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_CACHE_DIR=/tmp/numba
+ENV DASK_CONFIG=/opt/scorefold/src/scorefold/cluster/dask.yaml

@@ -2,6 +2,10 @@
 
 import dataclasses
 import gc
+import json
+import subprocess
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -40,6 +44,57 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[str, ...]]:
+    """Return options for TLS by the name of an authority: ``certificates("ours")``; files are made once a name."""
+    import trustme
+
+    @cache
+    def make(authority: str) -> tuple[str, ...]:
+        folder = tmp_path_factory.mktemp(authority)
+        signer = trustme.CA()
+        signed = signer.issue_cert("127.0.0.1")
+        files = {
+            "ca": signer.cert_pem,
+            "cert": signed.cert_chain_pems[0],
+            "key": signed.private_key_pem,
+        }
+        for name, content in files.items():
+            content.write_to_path(str(folder / f"{name}.pem"))
+        return tuple(part for name in files for part in (f"--tls-{name}", str(folder / f"{name}.pem")))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def start_scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
+    """Start a scheduler on loopback, and workers: ``start_scheduler(*options, workers=0)`` returns its address."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(*options: str, workers: int = 0) -> str:
+        folder = tmp_path_factory.mktemp("scheduler")
+        file = folder / "scheduler.json"
+        common = ("--no-dashboard", "--scheduler-file", str(file), *options)
+
+        def process(tool: str, *more: str) -> None:
+            command = [sys.executable, "-m", f"distributed.cli.dask_{tool}", *common, *more]
+            started.append(subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=folder))
+
+        process("scheduler", "--host", "127.0.0.1", "--port", "0")
+        pause = threading.Event()
+        while not file.exists():  # it is written as a whole; the test's time-out is the end of this
+            assert started[-1].poll() is None, "the scheduler has ended"
+            pause.wait(0.05)
+        for _ in range(workers):
+            process("worker", "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--memory-limit", "0")
+        return str(json.loads(file.read_bytes())["address"])
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -81,6 +81,9 @@ def test_every_option_and_command_that_the_pages_name_exists():
                 "--out",
                 "--tiny",
                 "--write",
+                "--protocol",
+                "--tls-ca-file",
+                "--dashboard-address",
             }
             assert shown in known | outside, f"{page.name}: {shown}"
 

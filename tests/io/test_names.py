@@ -127,3 +127,12 @@ def test_a_source_travels_by_pickle_and_json(tmp_path):
     (source,), _ = find_targets([tmp_path / "a.npy"], pixel_size=2.0)
     assert pickle.loads(pickle.dumps(source)) == source
     assert TargetSource.from_json(json.loads(json.dumps(source.to_json()))) == source
+
+
+def test_names_of_members_are_cut_to_what_a_file_system_takes_and_their_pages_stay():
+    suffixes = [f"_{'é' * 150}_{page}" for page in range(3)]
+    names = unique_names(["stem" * 50] * 3, [""] * 3, suffixes)
+    assert len(set(names)) == 3
+    assert [name[-2:] for name in names] == ["_0", "_1", "_2"]
+    # With the endings of unfinished files of a store, the longest there are.
+    assert all(len(name.encode()) + len(".png." + 32 * "0" + ".partial") <= 255 for name in names)

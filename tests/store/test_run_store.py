@@ -291,3 +291,20 @@ def test_a_forked_process_can_use_the_store(run):
     child.join(timeout=30)
     assert child.exitcode == 0
     assert queue.get() == SMALL.tobytes()
+
+
+@pytest.mark.parametrize("name", ["../x", "figures/../../x", "/x", "a/./x", ".."])
+def test_a_name_that_leads_out_of_the_store_is_refused(tmp_path, name):
+    blobs = RunStore.create(str(tmp_path / "run"), {"fingerprint": "f"}).blobs
+    (tmp_path / "x").write_bytes(b"before")
+    for use in (
+        lambda: blobs.put(name, b"after"),
+        lambda: blobs.put_file(name, tmp_path / "x"),
+        lambda: blobs.get(name),
+        lambda: blobs.delete(name),
+        lambda: blobs.delete_below(name),
+    ):
+        with pytest.raises(StoreError, match="leads out of the run's store"):
+            use()
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "x"}
+    assert (tmp_path / "x").read_bytes() == b"before"

@@ -184,9 +184,9 @@ def match(
     out : path, optional
         Where the run is stored; a new directory (or URL). Default: a new temporary directory.
     client : distributed.Client, optional
-        The cluster that works.
+        The cluster that works; with TLS ``Client("tls://…", security=Security(…))``.
     scheduler : str, optional
-        Address of a Dask scheduler, or "serial".
+        Address of a Dask scheduler, or "serial". For a ``tls://`` address Dask's configuration names the files.
     workers : int, optional
         Number of processes of an embedded cluster. It is started with the spawn method, so that a script that passes
         this needs the guard ``if __name__ == "__main__":``. With none of the three, this process works alone.

@@ -1,6 +1,7 @@
 """The `scorefold` command: its subcommands, and how errors and interrupts end it."""
 
 import contextlib
+import logging
 import signal
 import sys
 import warnings
@@ -16,6 +17,7 @@ from scorefold.cli.console import say
 from scorefold.cli.interrupts import EXIT_INTERRUPTED, Interrupted
 from scorefold.cli.usage import usage_message
 from scorefold.cli.wording import one_line
+from scorefold.credentials import check_url, without_credentials
 from scorefold.errors import ScorefoldError, ScorefoldWarning
 
 EXIT_BAD_INPUT = 2
@@ -67,6 +69,8 @@ def main() -> None:
     debug = "--debug" in sys.argv
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     try:
+        for argument in arguments:  # before any message repeats it
+            check_url(argument)
         with _warnings(everything=debug):
             sys.exit(_run(arguments))
     except (KeyboardInterrupt, typer.Abort, Interrupted) as error:
@@ -93,6 +97,8 @@ def _warnings(*, everything: bool) -> Iterator[None]:
     """Show our own warnings in a line each, and those of libraries only when debugging."""
     with warnings.catch_warnings():
         if not everything:
+            # Of what else fails where one of several requests to a store has failed, the first is told.
+            logging.getLogger("asyncio").setLevel(logging.CRITICAL)
             warnings.simplefilter("ignore")
             warnings.simplefilter("always", ScorefoldWarning)
             warnings.showwarning = _show_warning
@@ -126,5 +132,5 @@ def _unexpected(error: Exception) -> str:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    sys.stderr.write(f"scorefold: {one_line(message)}\n")
+    sys.stderr.write(f"scorefold: {one_line(without_credentials(message))}\n")
     sys.exit(code)

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from scorefold.cli.wording import count, one_line
+from scorefold.credentials import without_credentials
 
 if TYPE_CHECKING:
     from scorefold.cluster import Progress
@@ -49,7 +50,7 @@ MOST_FAILURES = 20
 
 def say(text: str, *, error: bool = False) -> None:
     """Print one line as it is: no markup, no wrapping, control characters escaped."""
-    Console(stderr=error, highlight=False).print(Text(one_line(text)), soft_wrap=True)
+    Console(stderr=error, highlight=False).print(Text(one_line(without_credentials(text))), soft_wrap=True)
 
 
 def say_json(value: object) -> None:

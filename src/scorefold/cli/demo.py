@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scorefold.cli.console import plain_table, say, show
-from scorefold.cli.execution import Workplace, check_output
-from scorefold.cli.options import Scheduler, Workers
+from scorefold.cli.execution import Workplace, check_output, with_workplace
 from scorefold.cli.results import show_results
 from scorefold.cli.wording import count
 from scorefold.errors import InputError
@@ -36,18 +35,18 @@ def _group() -> None:
 
 
 @application.command("match")
+@with_workplace
 def match(
+    place: Workplace,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Directory for data and runs; must be new.")
     ] = Path("demo-match"),
-    workers: Workers = None,
-    scheduler: Scheduler = None,
 ) -> int:
     """Find a turned coin in photographs, then a particle in a simulated volume."""
     from scorefold.demo import coin_scene, particle_scene
 
     check_output(str(out))
-    with Workplace(workers, scheduler) as place:
+    with place:
         with _writing(out):
             coins = coin_scene(out / "coins")
             particles = particle_scene(out / "particles")
@@ -69,18 +68,18 @@ def match(
 
 
 @application.command("inspect")
+@with_workplace
 def inspect(
+    place: Workplace,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Directory for data and runs; must be new.")
     ] = Path("demo-inspect"),
-    workers: Workers = None,
-    scheduler: Scheduler = None,
 ) -> int:
     """Find what is wrong with a printed surface, then with a label that lies anywhere, at any angle."""
     from scorefold.demo import label_scene, surface_scene
 
     check_output(str(out))
-    with Workplace(workers, scheduler) as place:
+    with place:
         with _writing(out):
             surface = surface_scene(out / "surface")
             label = label_scene(out / "label")

@@ -3,21 +3,21 @@
 import hashlib
 
 from scorefold.cli.console import say_json
-from scorefold.cli.execution import Workplace
+from scorefold.cli.execution import Workplace, with_workplace
 from scorefold.cli.inspect.options import Labels, Masks
 from scorefold.cli.inspect.results import metrics_json, show_metrics
-from scorefold.cli.options import Json, Quiet, Render, Run, Scheduler, Workers
+from scorefold.cli.options import Json, Quiet, Render, Run
 from scorefold.errors import InputError
 
 EXAMPLES = "Example: scorefold evaluate found --masks ground-truth/"
 
 
+@with_workplace
 def command(
     run: Run,
+    place: Workplace,
     masks: Masks = None,
     labels: Labels = None,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
     render: Render = True,
     quiet: Quiet = False,
     as_json: Json = False,
@@ -33,7 +33,7 @@ def command(
     truths = known_truth(list(opened.images), masks, labels)
     if truths is None and not opened.job.truth:
         raise InputError(f'run "{run}": nothing is known of its images. Give --masks or --labels.')
-    with Workplace(workers, scheduler) as place:
+    with place:
         if truths is not None:
             check_threshold(opened.job.measure, truths, maps=opened.job.source == "maps")
             data = truth_to_bytes(truths)

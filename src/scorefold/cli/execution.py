@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Self
 
 from scorefold.cli.console import ProgressDisplay, say, say_failures
 from scorefold.cli.interrupts import resumable
+from scorefold.cli.options import WORKPLACE_OPTIONS, with_options
 from scorefold.errors import InputError
 
 if TYPE_CHECKING:
-    from scorefold.cluster import Executor, Run
+    from scorefold.cluster import Executor, Run, TlsFiles
 
 EXIT_SOME_FAILED = 1
 
@@ -22,8 +23,8 @@ SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
 class Workplace:
     """Where work is done: a scheduler, which is called at once, or processes that start when there is work.
 
-    So a scheduler that does not answer is found out before anything is read or written, and a mistyped option does
-    not wait for processes to start.
+    So a scheduler that does not answer, or certificates that do not fit, are found out before anything is read or
+    written, and a mistyped option does not wait for processes to start.
 
     Parameters
     ----------
@@ -32,14 +33,24 @@ class Workplace:
     scheduler : str, optional
         Address of a Dask scheduler, or "serial"; default: the environment's DASK_SCHEDULER_ADDRESS, unless `workers`
         is given.
+    tls_ca, tls_cert, tls_key : str, optional
+        Files for a scheduler at a ``tls://`` address, or else for the processes on this machine.
 
     Raises
     ------
     InputError
-        If both are given, the number is not positive, or the scheduler does not answer.
+        If both places are given, the number is not positive, the scheduler does not answer, or a file cannot be used.
     """
 
-    def __init__(self, workers: int | None, scheduler: str | None) -> None:
+    def __init__(
+        self,
+        workers: int | None = None,
+        scheduler: str | None = None,
+        *,
+        tls_ca: str | None = None,
+        tls_cert: str | None = None,
+        tls_key: str | None = None,
+    ) -> None:
         if workers is not None and scheduler is not None:
             raise InputError("workers and scheduler: give one of them.")
         if workers is not None and workers < 1:
@@ -47,6 +58,7 @@ class Workplace:
         if workers is None and scheduler is None:
             scheduler = os.environ.get(SCHEDULER_VARIABLE)
         self._scheduler = scheduler or None
+        self._tls = None if tls_ca is tls_cert is tls_key is None else _tls_files(tls_ca, tls_cert, tls_key)
         self._processes = workers or len(os.sched_getaffinity(0))
         self._open = ExitStack()
         self._executor: Executor | None = None
@@ -55,6 +67,8 @@ class Workplace:
     def __enter__(self) -> Self:
         if self._scheduler is not None:
             self._connect()
+        elif self._tls is not None:
+            self._tls.check_agreement()
         return self
 
     def __exit__(
@@ -72,7 +86,7 @@ class Workplace:
 
         if self._executor is None:
             workers = None if self._scheduler else self._processes
-            place = executor(scheduler=self._scheduler, workers=workers)
+            place = executor(scheduler=self._scheduler, workers=workers, tls=self._tls)
             self._executor, self._dashboard = self._open.enter_context(place)
         return self._executor
 
@@ -116,6 +130,18 @@ class Workplace:
         failed = run.failures()
         say_failures(failed)
         return EXIT_SOME_FAILED if failed else 0
+
+
+def _tls_files(ca: str | None, cert: str | None, key: str | None) -> "TlsFiles":
+    from scorefold.cluster import TlsFiles
+
+    return TlsFiles.given(ca, cert, key)
+
+
+with_workplace = with_options(
+    WORKPLACE_OPTIONS, dict.fromkeys(WORKPLACE_OPTIONS), keyword="place", made=Workplace
+)
+"""Adds the options of where work is done to a command, which receives a `Workplace` as ``place``."""
 
 
 def check_output(location: str) -> None:

@@ -6,16 +6,14 @@ from typing import Annotated, Any
 import typer
 
 from scorefold.cli.console import say
-from scorefold.cli.execution import Workplace, check_output
+from scorefold.cli.execution import Workplace, check_output, with_workplace
 from scorefold.cli.options import (
     RESOURCES,
     SHOWN,
     Out,
     Quiet,
     Render,
-    Scheduler,
     Targets,
-    Workers,
     request_from,
     with_match_options,
 )
@@ -29,13 +27,13 @@ EXAMPLES = (
 )
 
 
+@with_workplace
 @with_match_options
 def command(
     targets: Targets,
     options: dict[str, Any],
+    place: Workplace,
     out: Out,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
     render: Render = True,
     keep_states: Annotated[
         bool,
@@ -48,7 +46,7 @@ def command(
     from scorefold.planning.prepare import prepare_match
 
     check_output(out)
-    with Workplace(workers, scheduler) as place:
+    with place:
         prepared = prepare_match(request_from(targets, options, place.workers))
         if not quiet:
             cost = prepared.estimate

@@ -131,6 +131,36 @@ MATCH_OPTIONS: dict[str, Any] = {
 }
 """Options of a search by their field in `MatchRequest`."""
 
+WORKPLACE_OPTIONS: dict[str, Any] = {
+    "workers": Annotated[
+        int | None,
+        typer.Option(help="Processes on this machine; default: one per core.", rich_help_panel=RESOURCES),
+    ],
+    "scheduler": Annotated[
+        str | None,
+        typer.Option(
+            help="Address of a Dask scheduler (also in DASK_SCHEDULER_ADDRESS), or serial: no cluster at all.",
+            rich_help_panel=RESOURCES,
+        ),
+    ],
+    "tls_ca": Annotated[
+        str | None,
+        typer.Option(
+            help="Certificate of the authority that schedulers and workers are known by.",
+            rich_help_panel=RESOURCES,
+        ),
+    ],
+    "tls_cert": Annotated[
+        str | None,
+        typer.Option(help="Our certificate, which that authority has signed.", rich_help_panel=RESOURCES),
+    ],
+    "tls_key": Annotated[
+        str | None,
+        typer.Option(help="Its key; default: in the certificate's file.", rich_help_panel=RESOURCES),
+    ],
+}
+"""Options of where work is done."""
+
 TEXT_DEFAULTS = {
     "mask_radius": None,
     "angle_range": "0,360",
@@ -160,26 +190,19 @@ Targets = Annotated[
 ]
 Out = Annotated[str, typer.Option("--out", "-o", help="Directory (or URL) for the run; must be new.")]
 Run = Annotated[str, typer.Argument(help="Directory (or URL) of a run.", metavar="RUN")]
-Workers = Annotated[
-    int | None,
-    typer.Option(help="Processes on this machine; default: one per core.", rich_help_panel=RESOURCES),
-]
-Scheduler = Annotated[
-    str | None,
-    typer.Option(
-        help="Address of a Dask scheduler (also in DASK_SCHEDULER_ADDRESS), or serial: no cluster at all.",
-        rich_help_panel=RESOURCES,
-    ),
-]
 Render = Annotated[bool, typer.Option("--render/--no-render", help="Make pictures and the report.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def with_options(
-    options: Mapping[str, Any], defaults: Mapping[str, Any]
+    options: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    *,
+    keyword: str = "options",
+    made: Callable[..., Any] = dict,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that adds options to a command, which receives them as the keyword ``options``.
+    """Return a decorator that adds options to a command, which receives them as one keyword.
 
     Parameters
     ----------
@@ -187,10 +210,14 @@ def with_options(
         Annotations by name.
     defaults : mapping
         Default values by name; what has none is required.
+    keyword : str
+        What the command calls them.
+    made : callable
+        What the command receives is made of them by this; default: a dictionary.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        own = [p for p in inspect.signature(function).parameters.values() if p.name != "options"]
+        own = [p for p in inspect.signature(function).parameters.values() if p.name != keyword]
         own = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         shared = [
             inspect.Parameter(
@@ -202,7 +229,7 @@ def with_options(
         @functools.wraps(function)
         def wrapper(**given: Any) -> Any:
             values = {name: given.pop(name) for name in options}
-            return function(**given, options=values)
+            return function(**given, **{keyword: made(**values)})
 
         wrapper.__signature__ = inspect.Signature(own + shared)  # type: ignore[attr-defined]
         wrapper.__annotations__ = {p.name: p.annotation for p in own + shared}

@@ -7,8 +7,8 @@ import typer
 from rich.text import Text
 
 from scorefold.cli.console import plain_table, say_failures, say_json, show
-from scorefold.cli.execution import EXIT_SOME_FAILED, Workplace
-from scorefold.cli.options import Json, Scheduler, Targets, Workers, request_from, with_match_options
+from scorefold.cli.execution import EXIT_SOME_FAILED, Workplace, with_workplace
+from scorefold.cli.options import Json, Targets, request_from, with_match_options
 from scorefold.cli.wording import bytes_text, count, duration_text, one_line, shape_text
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ EXAMPLES = "Example: scorefold plan tomograms/ -t ribosome.mrc --mask sphere --s
 MOST_SHAPES = 3
 
 
+@with_workplace
 @with_match_options
 def command(
     targets: Targets,
     options: dict[str, Any],
-    workers: Workers = None,
-    scheduler: Scheduler = None,
+    place: Workplace,
     profile: Annotated[
         bool, typer.Option("--profile", help="Show what a rotation consists of, in milliseconds.")
     ] = False,
@@ -37,7 +37,7 @@ def command(
     """
     from scorefold.planning.prepare import prepare_match
 
-    with Workplace(workers, scheduler) as place:
+    with place:
         prepared = prepare_match(request_from(targets, options, place.workers))
     measured = _profile(prepared) if profile else None
     if as_json:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from scorefold.cli.execution import Workplace
+from scorefold.cli.execution import Workplace, with_workplace
 from scorefold.cli.inspect.options import MinArea
 from scorefold.cli.options import (
     SHOWN,
@@ -15,10 +15,8 @@ from scorefold.cli.options import (
     Quiet,
     Refine,
     Run,
-    Scheduler,
     Subpixel,
     Top,
-    Workers,
     parse_threshold,
 )
 from scorefold.cli.results import show_results
@@ -34,8 +32,10 @@ EXAMPLES = (
 )
 
 
+@with_workplace
 def command(
     run: Run,
+    place: Workplace,
     *,
     threshold: AnyThreshold = None,
     false_positives: FalsePositives = None,
@@ -45,8 +45,6 @@ def command(
     subpixel: Subpixel = None,
     refine: Refine = None,
     min_area: MinArea = None,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
     quiet: Quiet = False,
 ) -> int:
     """Call picks, or measure defects, with other options and draw everything anew; options not given stay.
@@ -66,7 +64,7 @@ def command(
         "refine": refine,
     }
     of_defects = {"min_area": min_area}
-    with Workplace(workers, scheduler) as place:
+    with place:
         changed: AnyRun
         if isinstance(opened, MatchRun):
             _refuse(run, "search", of_defects, of_picks)

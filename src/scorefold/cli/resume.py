@@ -2,17 +2,17 @@
 
 from functools import partial
 
-from scorefold.cli.execution import Workplace
-from scorefold.cli.options import SHOWN, Quiet, Render, Run, Scheduler, Workers
+from scorefold.cli.execution import Workplace, with_workplace
+from scorefold.cli.options import SHOWN, Quiet, Render, Run
 from scorefold.cli.results import show_results
 
 EXAMPLES = "Example: scorefold resume found --scheduler tcp://host:8786"
 
 
+@with_workplace
 def command(
     run: Run,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
+    place: Workplace,
     render: Render = True,
     quiet: Quiet = False,
 ) -> int:
@@ -20,7 +20,7 @@ def command(
     from scorefold.cluster import open_run
 
     opened = open_run(run)
-    with Workplace(workers, scheduler) as place:
+    with place:
         opened = opened.retry_failed()
         summary = partial(show_results, most=SHOWN, render=render)
         return place.work(opened, render=render, quiet=quiet, summary=summary)

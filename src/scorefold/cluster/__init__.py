@@ -14,10 +14,13 @@ from scorefold.cluster.kinds import open_kind, open_match, open_run
 from scorefold.cluster.match.creation import change_picks, create_run
 from scorefold.cluster.match.result_map import ResultMap
 from scorefold.cluster.match.run import MatchRun
+from scorefold.cluster.profile import DASK_CONFIG
 from scorefold.cluster.run import Run, RunReference
 from scorefold.cluster.session import executor
+from scorefold.cluster.tls import TlsFiles
 
 __all__ = [
+    "DASK_CONFIG",
     "Executor",
     "InspectRun",
     "MatchRun",
@@ -25,6 +28,7 @@ __all__ = [
     "ResultMap",
     "Run",
     "RunReference",
+    "TlsFiles",
     "TrainRun",
     "change_measure",
     "change_picks",

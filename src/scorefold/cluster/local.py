@@ -3,6 +3,7 @@
 # mypy: allow-untyped-calls
 
 import contextlib
+import copy
 import multiprocessing
 import signal
 import socket
@@ -12,32 +13,33 @@ from collections.abc import Iterator
 from typing import Any
 
 import dask
-from distributed import Client, LocalCluster, WorkerPlugin
+from distributed import Client, LocalCluster, Security, WorkerPlugin
 
+from scorefold.cluster.profile import DASK_CONFIG
+from scorefold.cluster.remote import check_scheduler, no_scheduler
+from scorefold.cluster.tls import TlsFiles
 from scorefold.errors import InputError, ScorefoldWarning
 
 LOOPBACK = "127.0.0.1"
 DASHBOARD_PORT = 8787
 
-CONFIGURATION: dict[str, Any] = {
-    # The planner decides the memory before the run; Dask holds keys only and has nothing to spill.
-    "distributed.worker.memory.target": False,
-    "distributed.worker.memory.spill": False,
-    "distributed.worker.memory.pause": False,
-    "distributed.worker.memory.terminate": False,
-    "distributed.worker.multiprocessing-method": "spawn",
-    "distributed.worker.daemon": False,
-    # Dask has workers return every freed page to the system at once: much of the time of an inspection would go into
-    # getting them back. Freed memory up to 8 MiB, of arrays up to 1.5 MiB, stays with the process; large arrays do not.
-    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 8 * 2**20,
-    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 3 * 2**19,
-    # A task may be on a worker that is lost without being at fault.
-    "distributed.scheduler.allowed-failures": 10,
-    "distributed.scheduler.worker-ttl": "60s",
-    "distributed.scheduler.no-workers-timeout": "10m",
-    "distributed.deploy.lost-worker-timeout": "1h",
-}
-"""Our Dask configuration profile for clusters that scorefold starts itself."""
+ALWAYS = (
+    "distributed.worker.multiprocessing-method",
+    "distributed.nanny.pre-spawn-environ.OMP_NUM_THREADS",
+    "distributed.nanny.pre-spawn-environ.MKL_NUM_THREADS",
+    "distributed.nanny.pre-spawn-environ.OPENBLAS_NUM_THREADS",
+)
+"""What of our Dask configuration goes before the user's: threads make sums differ in their last bits."""
+
+
+def configuration() -> dict[str, Any]:
+    """Return the user's Dask configuration, with ours in place of what Dask sets by default."""
+    ours = dask.config.collect([str(DASK_CONFIG)], env={})
+    merged = copy.deepcopy(dask.config.config)
+    defaults = dask.config.merge(*dask.config.defaults)
+    dask.config.update(merged, ours, priority="new-defaults", defaults=defaults)
+    dask.config.set({key: dask.config.get(key, config=ours) for key in ALWAYS}, config=merged)
+    return merged
 
 
 class OneThreadEach(WorkerPlugin):
@@ -73,22 +75,44 @@ def _dashboard_address() -> str:
     return f"{LOOPBACK}:{DASHBOARD_PORT}"
 
 
+def _security(tls: TlsFiles) -> Security:
+    """Return what all ends of a cluster show each other."""
+    key = None if tls.key is None else str(tls.key)
+    ends = {
+        f"tls_{end}_{kind}": path
+        for end in ("scheduler", "worker", "client")
+        for kind, path in (("cert", str(tls.cert)), ("key", key))
+    }
+    return Security(require_encryption=True, tls_ca_file=str(tls.ca), **ends)
+
+
 @contextlib.contextmanager
-def local_cluster(workers: int) -> Iterator[Client]:
+def local_cluster(workers: int, tls: TlsFiles | None = None) -> Iterator[Client]:
     """Start worker processes with one thread each and connect to them.
 
     Parameters
     ----------
     workers : int
         Number of processes.
+    tls : TlsFiles, optional
+        Who may connect; default: every process of this machine.
 
     Yields
     ------
     distributed.Client
         Closed together with the cluster at the end.
+
+    Raises
+    ------
+    InputError
+        If the certificate is not one that the authority has signed, or has expired.
     """
+    security = None
+    if tls is not None:
+        tls.check_agreement()
+        security = _security(tls)
     with (
-        dask.config.set(CONFIGURATION),
+        dask.config.set(configuration()),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
@@ -97,6 +121,7 @@ def local_cluster(workers: int) -> Iterator[Client]:
             dashboard_address=_dashboard_address(),
             memory_limit=0,
             silence_logs=50,
+            security=security,
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
@@ -104,29 +129,29 @@ def local_cluster(workers: int) -> Iterator[Client]:
 
 
 @contextlib.contextmanager
-def connected(address: str, timeout: float = 10.0) -> Iterator[Client]:
+def connected(address: str, timeout: float = 10.0, tls: TlsFiles | None = None) -> Iterator[Client]:
     """Connect to a scheduler that somebody else runs.
 
     Parameters
     ----------
     address : str
-        Such as ``tcp://host:8786``.
+        Such as ``tcp://host:8786`` or ``tls://host:8786``.
     timeout : float
         Seconds to wait for it.
+    tls : TlsFiles, optional
+        What to show it, if it wants TLS; default: what Dask's configuration names.
 
     Raises
     ------
     InputError
-        If nobody answers there, or the address is malformed.
+        If nobody answers there, the address is malformed, or one end does not accept the other.
     """
+    security = None if tls is None else _security(tls)
+    check_scheduler(address, timeout, security)
     try:
-        client = Client(address, timeout=timeout, set_as_default=False)
-    except (OSError, ValueError, TimeoutError, TypeError) as error:
-        text = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
-            f'scheduler "{address}": no Dask scheduler answers there ({text}). '
-            "Check the address, or leave --scheduler out to use this machine."
-        ) from None
+        client = Client(address, timeout=timeout, set_as_default=False, security=security)
+    except (OSError, ValueError, TypeError) as error:
+        raise no_scheduler(address, error) from None
     with client:
         yield prepare(client)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
+from scorefold.credentials import without_credentials
 from scorefold.errors import DamagedPartialError
 from scorefold.planning.node import STAGES, Node
 from scorefold.store import RunStore
@@ -137,7 +138,7 @@ def absolute_location(location: str) -> str:
 
 def one_line(error: BaseException) -> str:
     """Return the message of an error on one line, or its type if it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return " ".join(without_credentials(str(error)).split()) or type(error).__name__
 
 
 def unfinished(nodes: Sequence[Node], roots: Iterable[str], committed: set[str]) -> list[Node]:

@@ -4,12 +4,17 @@ import contextlib
 from collections.abc import Iterator
 
 from scorefold.cluster.executor import Executor, SerialExecutor
+from scorefold.cluster.tls import OPTIONS, TlsFiles
 from scorefold.errors import InputError
 
 
 @contextlib.contextmanager
 def executor(
-    *, scheduler: str | None = None, workers: int | None = None, client: object | None = None
+    *,
+    scheduler: str | None = None,
+    workers: int | None = None,
+    client: object | None = None,
+    tls: TlsFiles | None = None,
 ) -> Iterator[tuple[Executor, str | None]]:
     """Provide an executor for the time of a run.
 
@@ -21,6 +26,8 @@ def executor(
         Number of processes of an embedded cluster; with none of the three the work is done in this process.
     client : distributed.Client, optional
         A connected client; it stays open.
+    tls : TlsFiles, optional
+        What the ends of an embedded cluster, or we and a scheduler at a ``tls://`` address, show each other.
 
     Yields
     ------
@@ -38,6 +45,10 @@ def executor(
         raise InputError("scheduler, workers and client: give one of them.")
     if workers is not None and workers < 1:
         raise InputError(f"workers {workers}: give a number of processes, 1 or more.")
+    if tls is not None and scheduler is not None and not scheduler.startswith("tls://"):
+        raise InputError(
+            f'scheduler "{scheduler}": {OPTIONS} are for a tls:// address. Give one, or leave them out.'
+        )
     if scheduler == "serial" or (scheduler is None and workers is None and client is None):
         yield SerialExecutor(), None
         return
@@ -48,6 +59,6 @@ def executor(
         given = local.as_client(client)
         yield DaskExecutor(given), given.dashboard_link
         return
-    connection = local.local_cluster(workers) if workers is not None else local.connected(str(scheduler))
-    with connection as opened:
+    place = local.connected(str(scheduler), tls=tls) if workers is None else local.local_cluster(workers, tls)
+    with place as opened:
         yield DaskExecutor(opened), opened.dashboard_link

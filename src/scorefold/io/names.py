@@ -9,6 +9,9 @@ from collections.abc import Sequence
 #: Names are cut to this many bytes, so that endings and page numbers still fit the 255 of a file system.
 LONGEST_NAME = 120
 
+#: What distinguishes targets of one file is cut to its last bytes, since members of archives have names of any length.
+LONGEST_SUFFIX = 60
+
 _UNSAFE = re.compile(r"[^\w.+-]+")
 
 
@@ -109,4 +112,6 @@ def unique_names(stems: Sequence[str], parents: Sequence[str], suffixes: Sequenc
 
 
 def _with_suffix(stem: str, suffix: str) -> str:
-    return safe_name(stem) + _UNSAFE.sub("_", suffix)
+    safe = _UNSAFE.sub("_", suffix).encode("utf-8", "ignore")
+    end = safe if len(safe) <= LONGEST_SUFFIX else b"_" + safe[1 - LONGEST_SUFFIX :]
+    return safe_name(stem) + end.decode("utf-8", "ignore")

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from scorefold.credentials import check_url, without_credentials
 from scorefold.errors import InputError, in_one_line
 from scorefold.io.formats import FORMAT_OF_SUFFIX, FORMATS, FormatError, StoredArray
 from scorefold.io.formats.decoding_limit import MOST_PAGES
@@ -221,7 +222,7 @@ def reason_of(error: BaseException) -> str:
         return "no such file"
     if isinstance(error, MemoryError):
         return "does not fit into memory"
-    text = str(error)
+    text = without_credentials(str(error))
     if not isinstance(error, ValueError) or not text.strip():
         text = f"{type(error).__name__}: {text}".rstrip(": \n")
     return in_one_line(text, _LONGEST_REASON)
@@ -239,8 +240,14 @@ def absolute_path(path: str | Path) -> str:
     -------
     str
         The path. Links are not followed: names come from what the user wrote.
+
+    Raises
+    ------
+    InputError
+        If it is a URL that holds credentials.
     """
     text = os.fspath(path).removeprefix("file://")
+    check_url(text)
     return text.rstrip("/") if is_url(text) else os.path.abspath(os.path.expanduser(text))
 
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from scorefold.errors import InputError
 from scorefold.io import TargetSource, find_targets
-from scorefold.io.names import readable_path
+from scorefold.io.names import readable_path, safe_name
 from scorefold.planning.job import file_stamp
 from scorefold.planning.row_table import ROW_GROUP, RowTable
 
@@ -101,7 +101,7 @@ def list_images(
     ]
     taken = {entry.name for entry in entries}
     for item in broken:
-        name = base = readable_path(Path(item.path).name)
+        name = base = safe_name(Path(item.path).name)
         number = 1
         while name in taken:
             number += 1

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from scorefold.errors import InputError, ScorefoldWarning
 from scorefold.io import TargetSource, find_array, find_targets, read_array, read_region
-from scorefold.io.names import readable_path
+from scorefold.io.names import readable_path, safe_name
 from scorefold.io.targets import absolute_path
 from scorefold.io.units import unit_ratio
 from scorefold.planning.content import examine
@@ -304,7 +304,7 @@ def _sources(request: MatchRequest, unreadable: dict[str, str]) -> list[tuple[Ta
             pixel_size=request.pixel_size,
         )
         for item in broken:
-            _report(unreadable, Path(item.path).name, item.path, item.reason)
+            _report(unreadable, safe_name(Path(item.path).name), item.path, item.reason)
         sources += [(source, None) for source in found]
         if _is_path(request.template) and len(sources) > 1:
             # A folder of images often holds the template too, which would only be found in itself.

@@ -19,6 +19,7 @@ from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore
 
+from scorefold.credentials import check_url, without_credentials
 from scorefold.errors import StoreError
 
 _Result = TypeVar("_Result")
@@ -54,11 +55,14 @@ def open_zarr_store(location: str) -> Store:
 
     Raises
     ------
+    InputError
+        If the location is a URL that holds credentials.
     StoreError
-        If the location is a URL and obstore is not installed.
+        If the location is a URL and obstore is not installed, or does not know what it means.
     """
     if "://" not in location:
         return LocalStore(Path(location))
+    check_url(location)
     try:
         from obstore.store import from_url  # noqa: PLC0415 - an optional dependency
         from zarr.storage import ObjectStore  # noqa: PLC0415
@@ -66,8 +70,21 @@ def open_zarr_store(location: str) -> Store:
         raise StoreError(
             f'store "{location}": URLs need obstore. Install scorefold[s3] or give a directory.'
         ) from None
-    store: Store = ObjectStore(from_url(location))
+    try:
+        store: Store = ObjectStore(from_url(location))
+    except Exception as error:  # obstore has exceptions of its own
+        reason = " ".join(without_credentials(str(error)).split())
+        raise StoreError(
+            f'store "{location}": {reason}. Give a directory, or a URL like s3://bucket/run.'
+        ) from error
     return store
+
+
+def _inside(name: str) -> str:
+    """Return a name that leads nowhere but into the store: a run that was handed over may name anything."""
+    if name.startswith("/") or not {"..", "."}.isdisjoint(name.split("/")):
+        raise StoreError(f"name {name!r}: it leads out of the run's store. Do not use this run.")
+    return name
 
 
 class Blobs:
@@ -77,6 +94,11 @@ class Blobs:
     ----------
     store : zarr.abc.store.Store
         Where the bytes are.
+
+    Raises
+    ------
+    StoreError
+        From every method, for a name that leads out of the store.
     """
 
     def __init__(self, store: Store) -> None:
@@ -88,7 +110,7 @@ class Blobs:
 
     def put_buffer(self, name: str, buffer: Any) -> None:
         """Write what Zarr encoded under `name`."""
-        _wait(self._store.set(name, buffer))
+        _wait(self._store.set(_inside(name), buffer))
 
     def put_file(self, name: str, path: Path) -> str:
         """Write the content of a file under `name`; return its SHA-256. On a local disk it may exceed memory."""
@@ -97,7 +119,7 @@ class Blobs:
         if not isinstance(self._store, LocalStore):
             self.put(name, path.read_bytes())
             return checksum
-        target = self._store.root / name
+        target = self._store.root / _inside(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         # The ending by which Zarr's own unfinished files are known.
         unfinished = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
@@ -110,16 +132,16 @@ class Blobs:
 
     def get(self, name: str) -> bytes | None:
         """Return the bytes under `name`, or None."""
-        buffer = _wait(self._store.get(name, default_buffer_prototype()))
+        buffer = _wait(self._store.get(_inside(name), default_buffer_prototype()))
         return None if buffer is None else buffer.to_bytes()
 
     def delete(self, name: str) -> None:
         """Forget `name`; nothing happens if there is none."""
-        _wait(self._store.delete(name))
+        _wait(self._store.delete(_inside(name)))
 
     def delete_below(self, prefix: str) -> None:
         """Forget every name below `prefix` (a folder)."""
-        _wait(self._store.delete_dir(prefix))
+        _wait(self._store.delete_dir(_inside(prefix)))
 
     def names(self, prefix: str) -> list[str]:
         """Return all names below `prefix` (a folder, or empty for all), sorted."""

@@ -14,6 +14,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec
 from zarr.storage import MemoryStore
 
 from scorefold.analyzer import Coverage
+from scorefold.credentials import without_credentials
 from scorefold.errors import DamagedPartialError, InputError, StoreError, in_one_line
 from scorefold.store.blobs import Blobs, open_zarr_store
 from scorefold.store.commit import ArrayRecord, Commit, digest
@@ -86,19 +87,21 @@ class RunStore:
         described = {"format": STORE_FORMAT, "files": given, **attributes}
         described["digest"] = _digest_of(described)
         try:
-            if blobs.children(""):
-                raise InputError(
-                    f'output "{location}": something is there already. Give a new --out, or resume it.'
-                )
-            zarr.create_group(store, zarr_format=3, attributes={"scorefold": described})
-            try:
-                for name, data in (files or {}).items():
-                    blobs.put(name, data)
-            except BaseException:  # half a run could neither be resumed nor made again at the same place
-                blobs.delete_below("")
-                raise
-        except OSError as error:
-            raise InputError(f'output "{location}": cannot be written ({error.strerror or error}).') from None
+            taken = bool(blobs.children(""))
+            if not taken:
+                zarr.create_group(store, zarr_format=3, attributes={"scorefold": described})
+                try:
+                    for name, data in (files or {}).items():
+                        blobs.put(name, data)
+                except BaseException:  # half a run could neither be resumed nor made again at the same place
+                    blobs.delete_below("")
+                    raise
+        except Exception as error:  # noqa: BLE001 - stores raise exceptions of many kinds
+            raise InputError(f'output "{location}": cannot be written ({_reason(error)}).') from None
+        if taken:
+            raise InputError(
+                f'output "{location}": something is there already. Give a new --out, or resume it.'
+            )
         return cls(location)
 
     def update_attributes(self, **changes: Any) -> None:
@@ -151,7 +154,7 @@ class RunStore:
             array = np.asarray(zarr.open_array(self.zarr_store, path=name, mode="r")[...])
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
             raise StoreError(
-                f'run "{self.location}": array {name!r} cannot be read ({in_one_line(error)}). Start a new run.'
+                f'run "{self.location}": array {name!r} cannot be read ({_reason(error)}). Start a new run.'
             ) from error
         if digest(array) != expected:
             raise StoreError(
@@ -284,7 +287,7 @@ class RunStore:
                 zarr.open_array(self.zarr_store, path=_state_path(key, attempt, name), mode="r")[...]
             )
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
-            raise DamagedPartialError(key, f"array {name!r} cannot be read ({in_one_line(error)})") from error
+            raise DamagedPartialError(key, f"array {name!r} cannot be read ({_reason(error)})") from error
 
     def read_file(self, record: Commit, name: str) -> bytes:
         """Return a file that a record vouches for.
@@ -354,8 +357,12 @@ def _attributes(store: Store, location: str) -> dict[str, Any]:
     except (FileNotFoundError, KeyError, TypeError, ValueError):
         raise StoreError(f'run "{location}": no scorefold run is stored there. Check the path.') from None
     except Exception as error:  # stores raise exceptions of many kinds
-        reason = in_one_line(getattr(error, "strerror", None) or error)
-        raise StoreError(f'run "{location}": cannot be read ({reason}).') from error
+        raise StoreError(f'run "{location}": cannot be read ({_reason(error)}).') from error
+
+
+def _reason(error: Exception) -> str:
+    """Return what a store says on one line."""
+    return in_one_line(without_credentials(str(getattr(error, "strerror", None) or error)))
 
 
 def _digest_of(attributes: Mapping[str, Any]) -> str:

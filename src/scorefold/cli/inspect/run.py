@@ -6,9 +6,9 @@ from typing import Annotated, Any
 import typer
 
 from scorefold.cli.console import say
-from scorefold.cli.execution import Workplace, check_output
+from scorefold.cli.execution import Workplace, check_output, with_workplace
 from scorefold.cli.inspect.options import INSPECT_DEFAULTS, RUN_OPTIONS, inspect_request
-from scorefold.cli.options import SHOWN, Out, Quiet, Render, Scheduler, Workers, with_options
+from scorefold.cli.options import SHOWN, Out, Quiet, Render, with_options
 from scorefold.cli.results import show_results
 from scorefold.cli.wording import count
 
@@ -19,6 +19,7 @@ EXAMPLES = (
 )
 
 
+@with_workplace
 @with_options(RUN_OPTIONS, INSPECT_DEFAULTS)
 def command(
     images: Annotated[
@@ -30,8 +31,7 @@ def command(
     ],
     out: Out,
     options: dict[str, Any],
-    workers: Workers = None,
-    scheduler: Scheduler = None,
+    place: Workplace,
     render: Render = True,
     quiet: Quiet = False,
 ) -> int:
@@ -41,7 +41,7 @@ def command(
     from scorefold.planning.prepare_inspect import prepare_inspect
 
     check_output(out)
-    with Workplace(workers, scheduler) as place:
+    with place:
         learned = open_model(model)
         prepared = prepare_inspect(inspect_request(options, place.workers, images=images, model=learned))
         if not quiet:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from scorefold.cli.console import say
-from scorefold.cli.execution import Workplace, check_output
+from scorefold.cli.execution import Workplace, check_output, with_workplace
 from scorefold.cli.inspect.options import TRAIN_OPTIONS, train_request
 from scorefold.cli.options import (
     SHOWN,
@@ -14,8 +14,6 @@ from scorefold.cli.options import (
     Out,
     Quiet,
     Render,
-    Scheduler,
-    Workers,
     defaults_of,
     with_options,
 )
@@ -33,16 +31,16 @@ EXAMPLES = (
 DEFAULTS = defaults_of(TrainRequest) | TEXT_DEFAULTS | {"add": None}
 
 
+@with_workplace
 @with_options(TRAIN_OPTIONS, DEFAULTS)
 def command(
     out: Out,
     options: dict[str, Any],
+    place: Workplace,
     images: Annotated[
         list[str] | None,
         typer.Argument(help="Good images: files, directories or globs.", metavar="GOOD", show_default=False),
     ] = None,
-    workers: Workers = None,
-    scheduler: Scheduler = None,
     render: Render = True,
     quiet: Quiet = False,
 ) -> int:
@@ -52,7 +50,7 @@ def command(
     from scorefold.planning.prepare_inspect import prepare_train
 
     check_output(out)
-    with Workplace(workers, scheduler) as place:
+    with place:
         added = [open_model(location) for location in options["add"] or ()]
         prepared = prepare_train(train_request(images or (), added, options, place.workers))
         if not quiet:
