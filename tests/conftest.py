@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give every run of those tests a seed."""
-    if metafunc.definition.get_closest_marker("chaos"):
+    if "seed" in metafunc.fixturenames and metafunc.definition.get_closest_marker("chaos"):
         metafunc.parametrize("seed", range(metafunc.config.getoption("runs")))
 
 

@@ -13,12 +13,17 @@ from scorefold.errors import StoreError
 from scorefold.store import verify
 from scorefold.testing.faults import COMMITTED, corrupt_run
 
-pytestmark = pytest.mark.timeout(170)
+pytestmark = pytest.mark.timeout(300)
 
-ROUNDS = 20
 READ, REPAIRED, DISTURBED = 15, 5, 5
-"""Corruptions of a round, by what comes after: everything is read, a run is repaired, or goes on with its work. With
-two kinds of run, 1 000 in all."""
+"""Corruptions of a round, by what comes after: everything is read, a run is repaired, or goes on with its work."""
+
+rounds = pytest.mark.parametrize(
+    "rounds", [range(2), pytest.param(range(2, 20), marks=pytest.mark.chaos)], ids=len
+)
+"""With two kinds of run, 1 000 corruptions in all."""
+
+kinds = pytest.mark.parametrize("kind", ["match", "inspect"])
 
 
 def contents(location):
@@ -90,11 +95,12 @@ def finished(run_at, new_inspection, model, data_set, tmp_path_factory):
     return known
 
 
-@pytest.mark.parametrize("kind", ["match", "inspect"])
-def test_what_is_read_is_whole_or_an_error(finished, kind):
+@rounds
+@kinds
+def test_what_is_read_is_whole_or_an_error(finished, kind, rounds):
     location, pristine, expected = finished[kind]
     errors = 0
-    for seed in range(ROUNDS * READ):
+    for seed in range(rounds.start * READ, rounds.stop * READ):
         damage = corrupt_run(location, np.random.default_rng(seed))
         for name, value in everything_read(location).items():
             if isinstance(value, Exception):
@@ -105,15 +111,16 @@ def test_what_is_read_is_whole_or_an_error(finished, kind):
             else:
                 assert value == expected[name], (damage, name)
         put_back(location, pristine)
-    assert errors > ROUNDS
+    assert errors > len(rounds)
     assert everything_read(location) == expected
 
 
-@pytest.mark.parametrize("kind", ["match", "inspect"])
-def test_what_is_verified_is_named_and_made_again(finished, output_of, kind):
+@rounds
+@kinds
+def test_what_is_verified_is_named_and_made_again(finished, output_of, kind, rounds):
     location, pristine, _ = finished[kind]
     expected = output_of(location)
-    for seed in range(ROUNDS):
+    for seed in rounds:
         rng = np.random.default_rng(1000 + seed)
         damages = [corrupt_run(location, rng) for _ in range(REPAIRED)]
         for _ in range(3):  # damage behind damage comes to light when the first is repaired
@@ -126,11 +133,12 @@ def test_what_is_verified_is_named_and_made_again(finished, output_of, kind):
         put_back(location, pristine)
 
 
-@pytest.mark.parametrize("kind", ["match", "inspect"])
-def test_what_is_damaged_while_a_run_goes_on_is_made_again(finished, output_of, kind):
+@rounds
+@kinds
+def test_what_is_damaged_while_a_run_goes_on_is_made_again(finished, output_of, kind, rounds):
     location, pristine, _ = finished[kind]
     expected = output_of(location)
-    for seed in range(ROUNDS):
+    for seed in rounds:
         rng = np.random.default_rng(2000 + seed)
         put_back(location, {name: data for name, data in pristine.items() if name.startswith("states/")})
         damages = []

@@ -63,7 +63,7 @@ def drive(
         with driver_lease(run.store):
             _reconcile(run, executor, render=render, on_progress=on_progress)
     except OSError as error:  # full, read-only or gone
-        raise StoreError(f"{one_line(error)}. {how_to_go_on(run)}") from error
+        raise StoreError(f"{one_line(error)}. {how_to_go_on(run, error)}") from error
 
 
 def _reconcile(

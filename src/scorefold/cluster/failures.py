@@ -1,5 +1,6 @@
 """What the driver does about work that failed: it is put up again, done with care, done without, or stops the run."""
 
+import errno
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
@@ -82,7 +83,7 @@ class Failures:
             self._tries[key] += 1
             for_good = isinstance(error, (ScorefoldError, *OUR_ERRORS))
         if (for_good or self._tries[key] >= ATTEMPTS) and not self._run.give_up(node, one_line(error)):
-            raise StoreError(f"{key}: {self._told(key, error)}. {how_to_go_on(self._run)}") from error
+            raise StoreError(f"{key}: {self._told(key, error)}. {how_to_go_on(self._run, error)}") from error
 
     def _guilt(self, key: str) -> float:
         """Tell what a death counts for work that was with a worker that died, and note what is suspected."""
@@ -102,6 +103,8 @@ class Failures:
         return f"failed {self._tries[key]:.0f} times ({one_line(error)})"
 
 
-def how_to_go_on(run: Run) -> str:
-    """Return the end of a message about a run that stops."""
-    return f"What is done is kept; go on with: scorefold resume {run.store.location}"
+def how_to_go_on(run: Run, error: BaseException) -> str:
+    """Return the end of a message about a run that stops by an error."""
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    begin = "Free space there, then go" if full else "Go"
+    return f"What is done is kept. {begin} on with: scorefold resume {run.store.location}"

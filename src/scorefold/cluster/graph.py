@@ -15,7 +15,7 @@ from distributed.scheduler import KilledWorker
 
 from scorefold.cluster.executor import Outcome
 from scorefold.cluster.run import RunReference
-from scorefold.cluster.tasks import run_node
+from scorefold.cluster.tasks import run_on_worker
 from scorefold.errors import StoreError
 from scorefold.planning.node import PRIORITY, Node
 
@@ -169,7 +169,7 @@ def wave_graph(run: RunReference, wave: Sequence[Node], token: str) -> HighLevel
         inputs = [key for key in node.inputs if key in keys]
         task_key = _task_key(node.key, token)
         references = [TaskRef(_task_key(key, token)) for key in inputs]
-        stages.setdefault(node.stage, {})[task_key] = Task(task_key, run_node, run, node, *references)
+        stages.setdefault(node.stage, {})[task_key] = Task(task_key, run_on_worker, run, node, *references)
         depends.setdefault(node.stage, set()).update(stage_of[key] for key in inputs)
     # A merge depends on other merges: one stage must not depend on itself between layers.
     layers = {

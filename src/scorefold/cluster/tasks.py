@@ -5,6 +5,7 @@ import multiprocessing
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
@@ -13,11 +14,14 @@ from typing import Any
 from scorefold.cluster.kinds import run_of
 from scorefold.cluster.run import Run, RunReference
 from scorefold.cluster.suspects import note_begin
-from scorefold.errors import DamagedPartialError
+from scorefold.errors import DamagedPartialError, ScorefoldError
 from scorefold.planning.node import Node
 
 COLLECT_SECONDS = 0.25
 """Work between two collections of cycles, each of which takes about a tenth of a second."""
+
+FRAMES = 20
+"""Of a traceback that are told."""
 
 _TASKS = {
     "match": {
@@ -115,6 +119,22 @@ def run_node(run: RunReference, node: Node, *inputs: str) -> str:  # noqa: ARG00
             return task_of(opened.kind, node.stage)(opened, node)
         finally:
             _cycles.collect()
+
+
+def run_on_worker(run: RunReference, node: Node, *inputs: str) -> str:
+    """Do one piece of work in a process whose errors travel; see `run_node`.
+
+    Of an error that cannot be read where it arrives, Dask tells nobody, and the driver would wait for ever: errors of
+    libraries are told of by name, and tracebacks travel as text.
+    """
+    try:
+        return run_node(run, node, *inputs)
+    except Exception as error:  # noqa: BLE001 - raised again, in another form
+        known = isinstance(error, ScorefoldError) or type(error).__module__ == "builtins"
+        travelling = error if known else RuntimeError(f"{type(error).__name__}: {error}")
+        travelling.add_note("".join(traceback.format_exception(error, limit=-FRAMES)))
+        travelling.__cause__ = travelling.__context__ = None
+        raise travelling.with_traceback(None) from None
 
 
 def _is_committed(run: Run, node: Node) -> bool:

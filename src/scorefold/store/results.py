@@ -119,7 +119,9 @@ class ResultMaps:
         try:
             return self.level(name)
         except Exception as error:  # damaged descriptions raise exceptions of many kinds
-            raise DamagedPartialError(key, f"{self.path}/{name} cannot be read ({error})") from error
+            raise DamagedPartialError(
+                key, f"{self.path}/{name} cannot be read ({in_one_line(error)})"
+            ) from error
 
     @property
     def level_count(self) -> int:
