@@ -2,12 +2,13 @@
 
 import contextlib
 import re
+import threading
 
 import pytest
 from distributed import Client
 from distributed.client import ClosedClientError
 
-from scorefold.cluster import RunReference, drive, executor, graph
+from scorefold.cluster import RunReference, drive, executor, graph, tasks
 from scorefold.cluster.executor import SerialExecutor
 from scorefold.cluster.graph import RETRIES, DaskExecutor, wave_graph
 from scorefold.errors import InputError, ScorefoldWarning, StoreError
@@ -170,3 +171,34 @@ def test_a_wave_given_to_a_client_that_gave_up_ends(wave, client, monkeypatch):
     monkeypatch.setattr(graph, "ALIVE_SECONDS", 0.01)
     with pytest.raises(StoreError, match=r"the Dask scheduler is gone.*scorefold resume /data/run"):
         list(DaskExecutor(client).run(REFERENCE, wave))
+
+
+def test_a_run_on_which_nobody_works_ends(new_run, monkeypatch):
+    monkeypatch.setattr(graph, "IDLE_SECONDS", 2.0)
+    monkeypatch.setattr(graph, "WATCH_SECONDS", 0.2)
+    run = new_run(rotation_block=24)
+    with (
+        Client(processes=False, n_workers=0, dashboard_address=None, memory_limit=0) as nobody,
+        pytest.raises(StoreError, match=r"^no worker has been at work .*scorefold resume /"),
+    ):
+        drive(run, DaskExecutor(nobody), render=False)
+
+
+def test_work_may_take_as_long_as_it_takes(new_run, monkeypatch):
+    """A worker is at work on one piece for longer than nobody may be at work."""
+    monkeypatch.setattr(graph, "IDLE_SECONDS", 1.0)
+    monkeypatch.setattr(graph, "WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(graph, "ALIVE_SECONDS", 0.1)
+    task_of = tasks.task_of
+
+    def slowly(kind, stage):
+        threading.Event().wait(3.0 if stage == "write_result" else 0.0)
+        return task_of(kind, stage)
+
+    monkeypatch.setattr(tasks, "task_of", slowly)
+    run = new_run(rotation_block=24, batch_tiles=4)
+    with Client(
+        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None, memory_limit=0
+    ) as client:
+        drive(run, DaskExecutor(client), render=False)
+    assert run.failures() == {}

@@ -1,5 +1,7 @@
 """Targets that vanish, tasks that raise, workers and schedulers that die: what can be done is done, nothing hangs."""
 
+import os
+import re
 from collections import Counter
 
 import numpy as np
@@ -67,6 +69,29 @@ def test_a_target_that_cannot_be_read_any_more_is_a_failure_and_the_others_are_s
     assert images.loc["image-2", "failure"]
     assert not images.loc["image-0", "failure"]
     assert run_progress(file_run, render=True).done == run_progress(file_run, render=True).total
+
+
+def rewrite(path):
+    np.save(path, np.load(path))
+    os.utime(path, ns=(7, 7))
+
+
+def change(path):
+    image = np.load(path)
+    image[0, 0] += 1
+    np.save(path, image)
+    os.utime(path, ns=(7, 7))
+
+
+def test_a_target_that_was_written_again_with_other_pixels_is_refused_with_both_digests(tmp_path, file_run):
+    rewrite(tmp_path / "image-0.npy")
+    change(tmp_path / "image-1.npy")
+    drive(file_run, SerialExecutor(), render=False)
+    (target,) = [target for target in file_run.job.targets if target.name == "image-1"]
+    assert list(file_run.failures()) == ["image-1"]
+    told = file_run.failures()["image-1"]
+    assert f"was {target.digest[:16]}…" in told
+    assert len(set(re.findall("[0-9a-f]{16}", told))) == 2
 
 
 def test_a_target_that_vanishes_after_it_was_searched_keeps_its_picks(tmp_path, file_run):

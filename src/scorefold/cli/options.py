@@ -38,6 +38,12 @@ MATCH_OPTIONS: dict[str, Any] = {
     "pixel_size": Annotated[
         float | None, typer.Option(help="Pixel size, if files do not tell.", rich_help_panel=INPUTS)
     ],
+    "max_pixels": Annotated[
+        int | None,
+        typer.Option(
+            help="Images with more pixels are not decoded; default: 1073741824.", rich_help_panel=INPUTS
+        ),
+    ],
     "target_mask": Annotated[
         str | None,
         typer.Option(help="File of weights: where targets count (score MCC).", rich_help_panel=INPUTS),

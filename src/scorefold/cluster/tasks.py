@@ -15,6 +15,7 @@ from scorefold.cluster.kinds import run_of
 from scorefold.cluster.run import Run, RunReference
 from scorefold.cluster.suspects import note_begin
 from scorefold.errors import DamagedPartialError, ScorefoldError
+from scorefold.io import at_most_pixels
 from scorefold.planning.node import Node
 
 COLLECT_SECONDS = 0.25
@@ -116,7 +117,8 @@ def run_node(run: RunReference, node: Node, *inputs: str) -> str:  # noqa: ARG00
             if _is_committed(opened, node):
                 return node.key
             note_begin(opened.store, node)
-            return task_of(opened.kind, node.stage)(opened, node)
+            with at_most_pixels(opened.store.attributes["max_pixels"]):
+                return task_of(opened.kind, node.stage)(opened, node)
         finally:
             _cycles.collect()
 
@@ -130,11 +132,16 @@ def run_on_worker(run: RunReference, node: Node, *inputs: str) -> str:
     try:
         return run_node(run, node, *inputs)
     except Exception as error:  # noqa: BLE001 - raised again, in another form
-        known = isinstance(error, ScorefoldError) or type(error).__module__ == "builtins"
-        travelling = error if known else RuntimeError(f"{type(error).__name__}: {error}")
-        travelling.add_note("".join(traceback.format_exception(error, limit=-FRAMES)))
-        travelling.__cause__ = travelling.__context__ = None
-        raise travelling.with_traceback(None) from None
+        travelling = _travelling(error)
+    raise travelling  # out here, where it does not take along what it came from
+
+
+def _travelling(error: Exception) -> Exception:
+    known = isinstance(error, ScorefoldError) or type(error).__module__ == "builtins"
+    new = error if known else RuntimeError(f"{type(error).__name__}: {error}")
+    new.add_note("".join(traceback.format_exception(error, limit=-FRAMES)))
+    new.__cause__ = new.__context__ = None
+    return new.with_traceback(None)
 
 
 def _is_committed(run: Run, node: Node) -> bool:

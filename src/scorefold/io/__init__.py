@@ -1,6 +1,6 @@
 """Reading images and volumes, and writing tables, in the field's formats."""
 
-from scorefold.io.formats.decoding_limit import at_most_pixels
+from scorefold.io.formats.decoding_limit import MAX_DECODED_PIXELS, at_most_pixels
 from scorefold.io.ome_zarr import ome_multiscales_metadata
 from scorefold.io.picks import (
     PICK_COLUMNS_2D,
@@ -17,6 +17,7 @@ from scorefold.io.tables import read_table, write_table
 from scorefold.io.targets import TargetSource, UnreadableTarget, find_targets
 
 __all__ = [
+    "MAX_DECODED_PIXELS",
     "PICK_COLUMNS_2D",
     "PICK_COLUMNS_3D",
     "TargetReadError",

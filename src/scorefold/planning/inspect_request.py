@@ -45,6 +45,8 @@ class TrainRequest:
         Darkest and brightest grey level, for images of types that do not tell.
     channel, gray
         How colour images are read.
+    max_pixels : int, optional
+        Images with more pixels are not decoded. Default: `scorefold.io.MAX_DECODED_PIXELS`.
     memory_limit : int
         Bytes per worker.
     workers : int
@@ -70,6 +72,7 @@ class TrainRequest:
     value_range: tuple[float, float] | None = None
     channel: int | None = None
     gray: bool = False
+    max_pixels: int | None = None
     memory_limit: int = DEFAULT_MEMORY_LIMIT
     workers: int = 1
 
@@ -102,6 +105,8 @@ class InspectRequest:
         "maps", "masks": what is written as files.
     channel, gray
         How colour images are read.
+    max_pixels : int, optional
+        Images with more pixels are not decoded. Default: `scorefold.io.MAX_DECODED_PIXELS`.
     memory_limit : int
         Bytes per worker.
     workers : int
@@ -120,5 +125,6 @@ class InspectRequest:
     export: tuple[str, ...] = ()
     channel: int | None = None
     gray: bool = False
+    max_pixels: int | None = None
     memory_limit: int = DEFAULT_MEMORY_LIMIT
     workers: int = 1

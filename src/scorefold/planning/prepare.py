@@ -12,12 +12,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scorefold.errors import InputError, ScorefoldWarning
-from scorefold.io import TargetSource, find_array, find_targets, read_array, read_region
+from scorefold.io import (
+    MAX_DECODED_PIXELS,
+    TargetSource,
+    at_most_pixels,
+    find_array,
+    find_targets,
+    read_array,
+    read_region,
+)
 from scorefold.io.names import readable_path, safe_name
 from scorefold.io.targets import absolute_path
 from scorefold.io.units import unit_ratio
 from scorefold.planning.content import examine
 from scorefold.planning.estimate import Estimate
+from scorefold.planning.inspect_request import InspectRequest, TrainRequest
 from scorefold.planning.job import MatchJob, PickOptions, SearchOptions, Target, file_stamp
 from scorefold.planning.plan import Plan
 from scorefold.planning.planner import check_fits, make_plan, resolve_engine, search_template
@@ -59,6 +68,8 @@ class PreparedMatch:
         Targets that were given as arrays, by the path they get in the store.
     unreadable : dict of str to str
         Targets that cannot be searched, with the reason.
+    max_pixels : int
+        Images with more pixels are not decoded.
     """
 
     job: MatchJob
@@ -67,6 +78,22 @@ class PreparedMatch:
     arrays: dict[str, Array]
     given: dict[str, Any] = field(default_factory=dict)
     unreadable: dict[str, str] = field(default_factory=dict)
+    max_pixels: int = MAX_DECODED_PIXELS
+
+
+def max_pixels(request: MatchRequest | TrainRequest | InspectRequest) -> int:
+    """Return how many pixels an image may have to be decoded.
+
+    Raises
+    ------
+    InputError
+        If the number is not positive.
+    """
+    if request.max_pixels is None:
+        return MAX_DECODED_PIXELS
+    if request.max_pixels < 1:
+        raise InputError(f"max pixels {request.max_pixels}: give a positive number.")
+    return request.max_pixels
 
 
 def prepare_match(request: MatchRequest) -> PreparedMatch:
@@ -82,6 +109,11 @@ def prepare_match(request: MatchRequest) -> PreparedMatch:
     InputError
         If anything cannot be used, or no target can be searched.
     """
+    with at_most_pixels(max_pixels(request)):
+        return _prepare_match(request)
+
+
+def _prepare_match(request: MatchRequest) -> PreparedMatch:
     values = _template(request)
     mask = _mask(request, values.shape)
     rotations = _rotations(request, mask)
@@ -133,7 +165,7 @@ def prepare_match(request: MatchRequest) -> PreparedMatch:
     arrays: dict[str, Array] = {"template": values, "mask": mask, "rotations": rotations}
     if target_mask is not None:
         arrays["target_mask"] = target_mask
-    return PreparedMatch(job, plan, estimate, arrays, given, unreadable)
+    return PreparedMatch(job, plan, estimate, arrays, given, unreadable, max_pixels=max_pixels(request))
 
 
 def _template(request: MatchRequest) -> NDArray[np.float64]:

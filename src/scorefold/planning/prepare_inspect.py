@@ -16,7 +16,7 @@ from scorefold.inspection.grid import image_grid
 from scorefold.inspection.inspector import Inspector, Location
 from scorefold.inspection.learned import LearnedModel
 from scorefold.inspection.recipe import METHODS, Recipe
-from scorefold.io import read_array, read_target
+from scorefold.io import MAX_DECODED_PIXELS, at_most_pixels, read_array, read_target
 from scorefold.io.targets import TargetSource, describe
 from scorefold.planning.image_costs import plan_images, try_images, try_inspecting, try_learning, try_map
 from scorefold.planning.image_plan import ImagePlan
@@ -24,6 +24,7 @@ from scorefold.planning.images import ImageEntry, images_digest, list_images, pi
 from scorefold.planning.inspect_job import InspectJob, TrainJob
 from scorefold.planning.inspect_request import InspectRequest, TrainRequest
 from scorefold.planning.plan import group_targets
+from scorefold.planning.prepare import max_pixels
 from scorefold.planning.truth import check_threshold, known_truth, truth_to_bytes
 from scorefold.scoring.masks import MASK_SHAPES, check_mask, template_mask
 from scorefold.store.commit import digest
@@ -63,6 +64,8 @@ class PreparedTrain:
         Arrays of the job.
     added : sequence of LearnedModel
         Models whose images are learned, too.
+    max_pixels : int
+        Images with more pixels are not decoded.
     """
 
     job: TrainJob
@@ -70,6 +73,7 @@ class PreparedTrain:
     entries: list[ImageEntry]
     arrays: dict[str, Array] = field(default_factory=dict)
     added: Sequence[LearnedModel] = ()
+    max_pixels: int = MAX_DECODED_PIXELS
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,8 @@ class PreparedInspect:
         What is known of the images, as `truth_to_bytes` writes it; empty if nothing is.
     arrays : dict of str to ndarray
         Arrays of the job.
+    max_pixels : int
+        Images with more pixels are not decoded.
     """
 
     job: InspectJob
@@ -96,6 +102,7 @@ class PreparedInspect:
     pictures: list[ImageEntry] | None = None
     truth: bytes = b""
     arrays: dict[str, Array] = field(default_factory=dict)
+    max_pixels: int = MAX_DECODED_PIXELS
 
 
 def prepare_train(request: TrainRequest) -> PreparedTrain:
@@ -106,6 +113,11 @@ def prepare_train(request: TrainRequest) -> PreparedTrain:
     InputError
         If anything cannot be used.
     """
+    with at_most_pixels(max_pixels(request)):
+        return _prepare_train(request)
+
+
+def _prepare_train(request: TrainRequest) -> PreparedTrain:
     if not request.images and not request.add:
         raise InputError("good images: none given. Name files, folders or globs.")
     entries = (
@@ -149,7 +161,7 @@ def prepare_train(request: TrainRequest) -> PreparedTrain:
         added=tuple(model.fingerprint for model in request.add),
         labels={"images": f"{len(entries)} images", "template": str(request.template or "")},
     )
-    return PreparedTrain(job, plan, entries, arrays, request.add)
+    return PreparedTrain(job, plan, entries, arrays, request.add, max_pixels=max_pixels(request))
 
 
 def _readable(entries: Sequence[ImageEntry]) -> list[ImageEntry]:
@@ -296,6 +308,11 @@ def prepare_inspect(request: InspectRequest) -> PreparedInspect:
     InputError
         If anything cannot be used.
     """
+    with at_most_pixels(max_pixels(request)):
+        return _prepare_inspect(request)
+
+
+def _prepare_inspect(request: InspectRequest) -> PreparedInspect:
     if (request.model is None) == (not request.maps):
         raise InputError("model and maps: give one of them.")
     what = request.images if request.model is not None else request.maps
@@ -360,7 +377,7 @@ def prepare_inspect(request: InspectRequest) -> PreparedInspect:
         measure=request.measure,
         labels={"images": f"{len(entries)} {'maps' if maps else 'images'}"},
     )
-    return PreparedInspect(job, plan, entries, pictures, truth, arrays)
+    return PreparedInspect(job, plan, entries, pictures, truth, arrays, max_pixels=max_pixels(request))
 
 
 def _by_shape(entries: list[ImageEntry]) -> list[ImageEntry]:

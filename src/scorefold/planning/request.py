@@ -58,6 +58,8 @@ class MatchRequest:
         How colour and multi-page files are read.
     pixel_size : float, optional
         Overrides the pixel size that files state.
+    max_pixels : int, optional
+        Images with more pixels are not decoded. Default: `scorefold.io.MAX_DECODED_PIXELS`.
     memory_limit : int
         Bytes per worker.
     workers : int
@@ -94,5 +96,6 @@ class MatchRequest:
     gray: bool = False
     pages: Literal["auto", "batch", "volume"] = "auto"
     pixel_size: float | None = None
+    max_pixels: int | None = None
     memory_limit: int = DEFAULT_MEMORY_LIMIT
     workers: int = 1

@@ -92,6 +92,7 @@ TRAIN_OPTIONS: dict[str, Any] = {
     ],
     "channel": MATCH_OPTIONS["channel"],
     "gray": MATCH_OPTIONS["gray"],
+    "max_pixels": MATCH_OPTIONS["max_pixels"],
     "memory_limit": MATCH_OPTIONS["memory_limit"],
 }
 """Options of a training by their field in `TrainRequest`."""
@@ -148,6 +149,7 @@ RUN_OPTIONS: dict[str, Any] = {
     "export": _EXPORT,
     "channel": MATCH_OPTIONS["channel"],
     "gray": MATCH_OPTIONS["gray"],
+    "max_pixels": MATCH_OPTIONS["max_pixels"],
     "precision": _PRECISION,
     "memory_limit": MATCH_OPTIONS["memory_limit"],
 }
@@ -179,6 +181,7 @@ INSPECT_DEFAULTS: dict[str, Any] = {
     "export": "",
     "channel": None,
     "gray": False,
+    "max_pixels": None,
     "precision": "half",
     "memory_limit": TEXT_DEFAULTS["memory_limit"],
 }

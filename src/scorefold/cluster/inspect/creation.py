@@ -56,6 +56,7 @@ def _create(
             "fingerprint": prepared.job.fingerprint,
             "job": prepared.job.to_json(),
             "versions": versions(),
+            "max_pixels": prepared.max_pixels,
         },
         {
             **files,

@@ -2,6 +2,7 @@
 
 import json
 from abc import abstractmethod
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, ClassVar, Protocol, TypeVar
 
@@ -108,7 +109,9 @@ class ImageRun(Run):
             )
         stamp = file_stamp(entry.source.path)
         if entry.stamp is not None and stamp is not None and stamp != entry.stamp:
-            raise InputError("the file changed after the run was planned")
+            raise InputError(
+                f"the file changed after the run was planned ({_of_stamp(stamp)}; was {_of_stamp(entry.stamp)})"
+            )
         return np.asarray(read_target(entry.source))
 
     def failures_of(self, key: str) -> dict[str, str]:
@@ -128,6 +131,12 @@ class ImageRun(Run):
     def unreadable(self) -> dict[str, str]:
         """Return the images whose headers could not be read."""
         return {entry.name: entry.failure for entry in self.images if entry.failure}
+
+
+def _of_stamp(stamp: tuple[int, int]) -> str:
+    """Return size and time of the last change of a file in words."""
+    size, changed = stamp
+    return f"{size:,} bytes of {datetime.fromtimestamp(changed / 1e9, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def reason(error: BaseException, name: str) -> str:

@@ -43,6 +43,7 @@ def create_run(location: str, prepared: PreparedMatch, *, keep_states: bool = Fa
             "fingerprint": prepared.job.fingerprint,
             "job": prepared.job.to_json(),
             "versions": versions(),
+            "max_pixels": prepared.max_pixels,
             "keep_states": keep_states,
         },
         {

@@ -4,7 +4,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from scorefold.cluster.match.bases import StoredBases
 from scorefold.cluster.run import Run, RunReference, keys_with_failures, not_superseded, unfinished
 from scorefold.errors import InputError, StoreError
 from scorefold.io import TargetSource, read_region
+from scorefold.planning.content import examine
 from scorefold.planning.job import MatchJob, Target, canonical_digest, file_stamp
 from scorefold.planning.node import Node
 from scorefold.planning.plan import Plan
@@ -59,6 +60,7 @@ class MatchRun(Run):
 
     def __init__(self, store: RunStore) -> None:
         super().__init__(store)
+        self._content: dict[tuple[str, tuple[int, int]], str] = {}
         location = store.location
         try:
             targets = json.loads(self.store.read_given(TARGETS) or b"null")
@@ -122,13 +124,22 @@ class MatchRun(Run):
             array = zarr.open_array(self.store.zarr_store, path=target.source["path"], mode="r")
             return lambda region: np.asarray(array[region])
         source = TargetSource.from_json(target.source)
+        read = partial(read_region, source)
         stamp = file_stamp(source.path)
         if stamp is not None and target.stamp is not None and stamp != target.stamp:
+            self._check_content(target, read, stamp)
+        return read
+
+    def _check_content(self, target: Target, read: Read, stamp: tuple[int, int]) -> None:
+        """Refuse a file that was written again since the run was planned, unless its pixels are the same."""
+        if (target.name, stamp) not in self._content:
+            self._content[target.name, stamp] = examine(read, target.shape, target.name).digest
+        found = self._content[target.name, stamp]
+        if found != target.digest:
             raise InputError(
-                f'target "{target.name}": the file changed after the run was planned. Put it back and resume, '
-                "or start a new run."
+                f'target "{target.name}": its pixels changed after the run was planned: their SHA-256 is '
+                f"{found[:16]}…, and was {target.digest[:16]}…. Put the file back and resume, or start a new run."
             )
-        return lambda region: read_region(source, region)
 
     @property
     def compressed(self) -> bool:
