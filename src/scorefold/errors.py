@@ -34,8 +34,8 @@ class DamagedPartialError(StoreError):
         self.key = key
         self.reason = reason
 
-    def __reduce__(self) -> tuple[type["DamagedPartialError"], tuple[str, str]]:
-        return type(self), (self.key, self.reason)
+    def __reduce__(self) -> tuple[type["DamagedPartialError"], tuple[str, str], dict[str, object]]:
+        return type(self), (self.key, self.reason), self.__dict__
 
 
 class ScorefoldWarning(UserWarning):
