@@ -7,9 +7,12 @@ from scorefold.cluster import tasks
 SECONDS = 0.7
 
 
-def slowly(task_of):
+def dask_setup(worker):
+    """Slow the work of this process down; nannies load this, too."""
+    quick = getattr(tasks.task_of, "quick", tasks.task_of)
+
     def slow_task_of(kind, stage):
-        task = task_of(kind, stage)
+        task = quick(kind, stage)
 
         def work(run, node):
             threading.Event().wait(SECONDS)
@@ -17,9 +20,5 @@ def slowly(task_of):
 
         return work
 
-    slow_task_of.quick = task_of
-    return slow_task_of
-
-
-# Nannies and workers may both load this.
-tasks.task_of = slowly(getattr(tasks.task_of, "quick", tasks.task_of))
+    slow_task_of.quick = quick
+    tasks.task_of = slow_task_of
