@@ -84,6 +84,7 @@ def test_every_option_and_command_that_the_pages_name_exists():
                 "--protocol",
                 "--tls-ca-file",
                 "--dashboard-address",
+                "--runs",
             }
             assert shown in known | outside, f"{page.name}: {shown}"
 
