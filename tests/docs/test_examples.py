@@ -74,6 +74,7 @@ def test_every_option_and_command_that_the_pages_name_exists():
         for shown in re.findall(r"(?<![\w-])`?(--[a-z][a-z-]+)", text):
             outside = {
                 "--version",
+                "--debug",
                 "--help",
                 "--nthreads",
                 "--quiet",
