@@ -137,7 +137,9 @@ def test_maps_are_lazy_and_read_only(finished, image):
     "selection",
     [
         (3, 4), (-1, -1), 5, ..., slice(None), (slice(2, 9), slice(-4, None)), (..., 7), (slice(None, None, 3), 0),
-        ([1, 5], slice(0, 3)), (slice(5, 5),), (np.int64(63), np.int64(79)),
+        ([1, 5], slice(0, 3)),
+        np.array([1, 5]), (np.array([1, 5]), slice(0, 3)), np.ones((64, 80), bool),
+        (slice(5, 5),), (np.int64(63), np.int64(79)),
     ],
     ids=str,
 )  # fmt: skip

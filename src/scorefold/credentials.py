@@ -51,6 +51,7 @@ def check_url(text: str) -> None:
     Examples
     --------
     >>> check_url("s3://bucket/run@2.zarr")
+    >>> check_url("abfss://container@account.dfs.core.windows.net/run")
     >>> check_url("s3://key:secret@bucket/run")
     Traceback (most recent call last):
     scorefold.errors.InputError: URL "s3://…": it holds credentials or a query, and runs keep their URLs. Leave them
@@ -63,7 +64,8 @@ def check_url(text: str) -> None:
     # A secret may hold a slash, which ends what is taken for the host and its port.
     port = re.search(r":([^\]]*)$", authority)
     cut = port is not None and not port[1].isdigit() and "@" in found[2]
-    if "@" in authority or cut or "?" in found[2] or "#" in found[2]:
+    container = found[1].lower() in ("abfs", "abfss") and re.fullmatch(r"[a-z0-9-]+@[^@]*", authority)
+    if ("@" in authority and not container) or cut or "?" in found[2] or "#" in found[2]:
         raise InputError(
             f'URL "{found[1]}://…": it holds credentials or a query, and runs keep their URLs. Leave them out; '
             "credentials come from the environment, such as AWS_ACCESS_KEY_ID."

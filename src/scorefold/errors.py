@@ -1,5 +1,7 @@
 """The errors and warnings a user meets; each message is one line: what, where, what to do."""
 
+import shlex
+
 
 class ScorefoldError(Exception):
     """Base of every error that scorefold raises on purpose.
@@ -40,6 +42,16 @@ class DamagedPartialError(StoreError):
 
 class ScorefoldWarning(UserWarning):
     """A value that was accepted but probably not meant."""
+
+
+def resume_command(location: str) -> str:
+    """Return what to type to go on with a run."""
+    return f"scorefold resume {shlex.quote(location)}"
+
+
+def repair_command(location: str) -> str:
+    """Return what to type to have damaged results of a run made again."""
+    return f"scorefold verify --discard {shlex.quote(location)}, then {resume_command(location)}"
 
 
 def in_one_line(value: object, longest: int = 100) -> str:

@@ -10,7 +10,7 @@ import sys
 import pytest
 from distributed import Client
 
-from scorefold.cluster import drive, local, open_match, run_progress
+from scorefold.cluster import drive, graph, local, open_match, run_progress
 from scorefold.cluster.executor import SerialExecutor
 from scorefold.cluster.graph import DaskExecutor
 from scorefold.errors import StoreError
@@ -74,6 +74,27 @@ def test_a_run_ends_when_its_scheduler_is_gone_and_goes_on_without(
     assert 3 <= run_progress(run, render=False).done["score_leaf"] < run.plan.leaf_count
     drive(open_match(run.store.location), SerialExecutor(), render=False)
     assert output_of(run.store.location) == serial_output()
+
+
+def test_a_run_ends_when_its_scheduler_hangs(new_run, processes, port, tmp_path, monkeypatch):
+    monkeypatch.setattr(graph, "IDLE_SECONDS", 3.0)
+    monkeypatch.setattr(graph, "WATCH_SECONDS", 1.0)
+    monkeypatch.setattr(graph, "CANCEL_SECONDS", 1.0)
+    run = new_run(rotation_block=2)
+    scheduler = start_scheduler(processes, port)
+    start_worker(processes, port, tmp_path)
+    stopped = []
+
+    def stop(progress):
+        if progress.done["score_leaf"] >= 3 and not stopped:
+            stopped.append(True)
+            scheduler.send_signal(signal.SIGSTOP)
+
+    with Client(f"tcp://127.0.0.1:{port}", timeout=30, set_as_default=False) as client:
+        with pytest.raises(StoreError, match=r"no worker has been at work .*scorefold resume /"):
+            drive(run, DaskExecutor(client), render=False, on_progress=stop)
+        scheduler.kill()
+    assert stopped
 
 
 @pytest.mark.long

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from distributed import Client
 
+from scorefold.cli.application import application
 from scorefold.cluster import change_picks, drive, open_match
 from scorefold.cluster.executor import SerialExecutor
 from scorefold.cluster.graph import DaskExecutor
@@ -171,3 +172,29 @@ def test_damage_is_repaired_on_a_cluster(new_run, output_of, serial_output):
         drive(run, DaskExecutor(client), render=False, on_progress=saboteur)
     assert saboteur.key in run.store.committed()
     assert output_of(run.store.location) == serial_output()
+
+
+def test_a_target_that_lost_a_part_in_the_store_is_not_searched_and_named(new_run, capsys):
+    """A chunk that is not there reads as zeros."""
+    run = new_run(rotation_block=8)
+    lost = next((Path(run.store.location) / "targets" / "0000001" / "c").rglob("0"))
+    while lost.is_dir():
+        lost = next(lost.iterdir())
+    lost.unlink()
+    drive(run, SerialExecutor(), render=False)
+    assert list(run.failures()) == ["array-0001"]
+    assert "its pixels changed after the run was planned" in run.failures()["array-0001"]
+
+    assert application(["verify", run.store.location], standalone_mode=False) == 1
+    said = capsys.readouterr()
+    assert "all agree with their bytes" in said.out
+    assert said.err.startswith("lost  targets/0000001: ")
+    assert said.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["template", "mask", "rotations"])
+def test_what_a_run_was_given_and_lost_is_named(new_run, name):
+    run = new_run(rotation_block=8)
+    assert run.damaged_inputs() == {}
+    flip(chunks(run.store.location, name)[0])
+    assert list(open_match(run.store.location).damaged_inputs()) == [name]

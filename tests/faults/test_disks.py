@@ -64,6 +64,7 @@ def words_of(kind, inputs, place):
     return ("inspect", "run", str(inputs / "good"), "--model", str(inputs / "model"), "-o", place)
 
 
+@pytest.mark.chaos
 @needs_namespaces
 @pytest.mark.parametrize(("kind", "free"), [("match", 3_000_000), ("inspect", 6_000_000)])
 def test_a_run_on_a_disk_that_fills_up_goes_on_when_there_is_space(inputs, tmp_path, kind, free):

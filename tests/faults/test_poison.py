@@ -1,6 +1,7 @@
 """Inputs that kill the process that reads them: the run ends, they are named, and all others are done."""
 
 import os
+import platform
 import signal
 import sys
 from collections import Counter
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 from distributed import WorkerPlugin
 
-from scorefold.cluster import create_run, drive, open_run
+from scorefold.cluster import create_run, drive, open_run, suspects
 from scorefold.cluster.executor import Outcome, SerialExecutor
 from scorefold.cluster.failures import ATTEMPTS, NOT_BEGUN
 from scorefold.cluster.graph import DaskExecutor
@@ -133,6 +134,9 @@ def test_a_target_that_cannot_be_drawn_is_told_of_and_the_report_is_made(new_run
     }
     assert run.store.blobs.get("report.html")
 
+    drive(run.retry_failed(), SerialExecutor())
+    assert open_run(run.store.location).failures() == {}
+
 
 # How the input at fault is found.
 
@@ -170,7 +174,12 @@ def test_nothing_is_tried_or_written_that_nobody_suspects(store):
 
 
 @pytest.mark.parametrize("deadly", [set(), {"a"}, {"b", "c"}, {"a", "broken", "b", "c"}], ids=len)
-def test_exactly_the_inputs_that_kill_are_found_and_what_passed_is_not_tried_again(store, deadly):
+def test_exactly_the_inputs_that_kill_are_found_and_what_passed_is_not_tried_again(
+    store, deadly, monkeypatch
+):
+    monkeypatch.setattr(
+        suspects, "this_process", lambda: {"host": platform.node(), "process": 2**30, "started": 1.0}
+    )
     log = []
     suspect(store, LEAF.key)
     known = []
@@ -188,8 +197,32 @@ def test_exactly_the_inputs_that_kill_are_found_and_what_passed_is_not_tried_aga
     assert read_note(store, LEAF.key).begun == len(known) + 1
 
 
-def test_a_damaged_note_is_begun_again(store):
-    store.blobs.put("suspects/leaf-1.json", b"{")
+def test_an_input_is_not_to_blame_while_the_process_that_tries_it_lives(store):
+    """The store failed, or the worker was given up too early."""
+    suspect(store, LEAF.key)
+    log = []
+    for _ in range(2 * DEATHS):
+        with pytest.raises(Death):
+            find_killers(store, LEAF, tries(log, {"b"}))
+    assert read_note(store, LEAF.key).deaths == {}
+    assert find_killers(store, LEAF, tries(log, set())) == {}
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        b"{",
+        b"[]",
+        b"3",
+        b'{"begun": "x"}',
+        b'{"passed": 5}',
+        b'{"deaths": []}',
+        b'{"deaths": {"a": "b"}}',
+        b"[" * 9999,
+    ],
+)
+def test_a_damaged_note_is_begun_again(store, note):
+    store.blobs.put("suspects/leaf-1.json", note)
     log = []
     assert find_killers(store, LEAF, tries(log, set())) == {}
     assert log == ["a", "broken", "b", "c"]

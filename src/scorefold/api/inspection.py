@@ -19,7 +19,6 @@ from scorefold.api.running import (
     measure_texts,
     read_picture,
     read_table,
-    repairable,
     unfinished,
 )
 from scorefold.cluster import (
@@ -27,6 +26,7 @@ from scorefold.cluster import (
     change_measure,
     change_truth,
     open_kind,
+    repairable,
 )
 from scorefold.errors import InputError
 from scorefold.planning.inspect_job import MeasureOptions

@@ -10,7 +10,7 @@ from scorefold.cluster import (
     TrainRun,
     open_kind,
 )
-from scorefold.errors import DamagedPartialError, StoreError
+from scorefold.errors import DamagedPartialError, StoreError, repair_command
 from scorefold.inspection.learned import LearnedModel
 from scorefold.inspection.recipe import Recipe
 
@@ -93,6 +93,5 @@ def open_model(location: str | Path) -> LearnedModel:
         return open_kind(str(location), TrainRun).model()
     except DamagedPartialError as error:
         raise StoreError(
-            f'model "{location}": it is damaged ({error}). Repair it with: scorefold verify --discard {location}, '
-            f"then scorefold resume {location}"
+            f'model "{location}": it is damaged ({error}). Repair it with: {repair_command(str(location))}'
         ) from error

@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from scorefold.api.running import repairable
-from scorefold.cluster import MatchRun, ResultMap
+from scorefold.cluster import MatchRun, ResultMap, repairable
 
 
 class RepairableMap(ResultMap):
@@ -41,10 +40,7 @@ class MapCollection(Mapping[str, RepairableMap]):
         self._name = name
 
     def __getitem__(self, target: str) -> RepairableMap:
-        names = list(self)
-        if target not in names:
-            raise KeyError(target)
-        index = names.index(target)
+        index = self._run.index_of[target]
         writers = [self._run.plan.write_node(batch).key for batch in self._run.plan.batches_of(index)]
         with repairable(self._run):
             if any(self._run.store.read_commit(key) is None for key in writers):
@@ -52,10 +48,10 @@ class MapCollection(Mapping[str, RepairableMap]):
             return RepairableMap(self._run, index, self._name)
 
     def __contains__(self, target: object) -> bool:
-        return any(target == known.name for known in self._run.job.targets)
+        return target in self._run.index_of
 
     def __iter__(self) -> Iterator[str]:
-        return (target.name for target in self._run.job.targets)
+        return iter(self._run.index_of)
 
     def __len__(self) -> int:
         return len(self._run.job.targets)

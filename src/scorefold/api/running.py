@@ -6,14 +6,14 @@ import dataclasses
 import html
 import io
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from scorefold.cluster import Progress, Run, drive, executor
-from scorefold.errors import DamagedPartialError, InputError, StoreError
+from scorefold.cluster import Progress, Run, drive, executor, repairable
+from scorefold.errors import InputError, StoreError
 
 OnProgress = Callable[[Progress], None]
 
@@ -87,18 +87,6 @@ def committed_file(run: Run, name: str) -> bytes | None:
     """
     with repairable(run):
         return run.file(name)
-
-
-@contextlib.contextmanager
-def repairable(run: Run) -> Iterator[None]:
-    """Turn damage that a reader meets into an error that says what to do."""
-    try:
-        yield
-    except DamagedPartialError as error:
-        raise StoreError(
-            f'run "{run.store.location}": {error.reason}. Repair it with: scorefold verify --discard '
-            f"{run.store.location}, then scorefold resume {run.store.location}"
-        ) from error
 
 
 def html_picture(name: str, png: bytes) -> str:

@@ -1,19 +1,15 @@
 """How an interrupted command ends: with what is done kept, and the command that goes on."""
 
 import contextlib
-import shlex
 from collections.abc import Iterator
+
+from scorefold.errors import resume_command
 
 EXIT_INTERRUPTED = 130
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error
     """The user or the machine asked to stop; the message says how to go on."""
-
-
-def resume_command(location: str) -> str:
-    """Return what to type to go on with a run."""
-    return f"scorefold resume {shlex.quote(location)}"
 
 
 @contextlib.contextmanager

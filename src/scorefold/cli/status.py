@@ -1,8 +1,8 @@
 """`scorefold status`: how far a run has got."""
 
 from scorefold.cli.console import STAGE_TITLES, plain_table, say, say_failures, say_json, show
-from scorefold.cli.interrupts import resume_command
 from scorefold.cli.options import Json, Run
+from scorefold.errors import resume_command
 
 EXAMPLES = "Example: watch scorefold status found"
 

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from scorefold.cli.console import say, say_json
-from scorefold.cli.interrupts import resume_command
 from scorefold.cli.options import Json, Run
 from scorefold.cli.wording import count
+from scorefold.errors import resume_command
 
 EXAMPLES = "Example: scorefold verify found"
 
@@ -23,17 +23,19 @@ def command(
     ] = False,
     as_json: Json = False,
 ) -> int:
-    """Check every committed byte of a run against its record; exit 1 if some are damaged."""
-    from scorefold.store import RunStore, verify
+    """Check every byte that a run committed or was given against its record; exit 1 if some are damaged."""
+    from scorefold.cluster import open_run
+    from scorefold.store import verify
 
-    opened = RunStore(run)
-    found = verify(opened)
+    opened = open_run(run)
+    found = verify(opened.store)
+    lost = opened.damaged_inputs()
     if discard:
         for key, reason in found.damaged.items():
-            opened.discard(key, reason)
+            opened.store.discard(key, reason)
     records = count(found.checked + len(found.damaged), "record")
     if as_json:
-        say_json({"checked": found.checked, "damaged": found.damaged})
+        say_json({"checked": found.checked, "damaged": found.damaged, "lost": lost})
     elif not found.damaged:
         say(f"{records} checked: all agree with their bytes")
     else:
@@ -42,4 +44,7 @@ def command(
             say(f"damaged  {key}: {reason}", error=True)
         first = "" if discard else f"scorefold verify --discard {shlex.quote(run)}, then "
         say(f"compute them again with: {first}{resume_command(run)}", error=True)
-    return EXIT_DAMAGED if found.damaged else 0
+    if not as_json:
+        for name, reason in lost.items():
+            say(f"lost  {name}: {reason} It was given to the run and cannot be made again.", error=True)
+    return EXIT_DAMAGED if found.damaged or lost else 0

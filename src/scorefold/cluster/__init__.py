@@ -15,7 +15,7 @@ from scorefold.cluster.match.creation import change_picks, create_run
 from scorefold.cluster.match.result_map import ResultMap
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.profile import DASK_CONFIG
-from scorefold.cluster.run import Run, RunReference
+from scorefold.cluster.run import Run, RunReference, repairable
 from scorefold.cluster.session import executor
 from scorefold.cluster.tls import TlsFiles
 
@@ -41,5 +41,6 @@ __all__ = [
     "open_kind",
     "open_match",
     "open_run",
+    "repairable",
     "run_progress",
 ]

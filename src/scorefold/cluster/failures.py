@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from scorefold.cluster.run import Run, one_line
 from scorefold.cluster.suspects import Note, read_note, suspect
-from scorefold.errors import DamagedPartialError, ScorefoldError, StoreError
+from scorefold.errors import DamagedPartialError, ScorefoldError, StoreError, resume_command
 from scorefold.planning.node import Node
 
 ATTEMPTS = 3
@@ -107,4 +107,4 @@ def how_to_go_on(run: Run, error: BaseException) -> str:
     """Return the end of a message about a run that stops by an error."""
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     begin = "Free space there, then go" if full else "Go"
-    return f"What is done is kept. {begin} on with: scorefold resume {run.store.location}"
+    return f"What is done is kept. {begin} on with: {resume_command(run.store.location)}"

@@ -7,6 +7,7 @@ import queue
 import time
 import uuid
 from collections.abc import Generator, Iterator, Sequence
+from typing import Any
 
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
 from distributed import Client, Future
@@ -16,7 +17,7 @@ from distributed.scheduler import KilledWorker
 from scorefold.cluster.executor import Outcome
 from scorefold.cluster.run import RunReference
 from scorefold.cluster.tasks import run_on_worker
-from scorefold.errors import StoreError
+from scorefold.errors import StoreError, resume_command
 from scorefold.planning.node import PRIORITY, Node
 
 try:
@@ -32,6 +33,9 @@ ALIVE_SECONDS = 1.0
 
 WATCH_SECONDS = 10.0
 """How often it asks whether any worker is at work."""
+
+CANCEL_SECONDS = 5.0
+"""How long a scheduler may take to cancel work that is given up."""
 
 IDLE_SECONDS = 600.0
 """After how long without a worker at work it gives up; workers that are lost are started again before."""
@@ -76,15 +80,26 @@ class DaskExecutor:
                 node = nodes[str(future.key)]
                 if future.status == "finished":
                     yield Outcome(node)
-                else:
-                    # Dask hands the error of a task on to all that need it.
-                    blamed = [by_key[key] for key in node.inputs if key in by_key]
-                    # What a scheduler lost is not to blame for it, either.
-                    collateral = future.status != "error" or any(f.status == "error" for f in blamed)
-                    yield Outcome(node, _error_of(future), collateral, killed=_was_killed(future))
+                    continue
+                # What a scheduler lost has no error of its own, and would be waited for; it is not to blame, either.
+                error = future.exception() if future.status == "error" else None
+                # Dask hands the error of a task on to all that need it.
+                blamed = [by_key[key] for key in node.inputs if key in by_key]
+                collateral = error is None or any(f.status == "error" for f in blamed)
+                killed = isinstance(error, KilledWorker)
+                if killed or error is None:
+                    error = RuntimeError("its workers died" if killed else "the scheduler lost it")
+                yield Outcome(node, error, collateral, killed=killed)
         finally:
             if self.client.status == "running":
-                self.client.cancel([future for future in futures if not future.done()], force=True)
+                unfinished = [future for future in futures if not future.done()]
+                with contextlib.suppress(TimeoutError):  # a scheduler that hangs
+                    self.client.sync(
+                        self.client._cancel,  # noqa: SLF001 - the public way has no time-out
+                        unfinished,
+                        force=True,
+                        callback_timeout=CANCEL_SECONDS,
+                    )
             for future in futures:
                 future.release()  # cycles within Dask would keep it for a while
 
@@ -97,7 +112,7 @@ class DaskExecutor:
         for future in futures:
             future.add_done_callback(completed.put)
         for _ in futures:
-            watch = _Watch(self.client)
+            watch = _Watch(self.client, {str(future.key) for future in futures})
             while True:
                 try:
                     yield completed.get(timeout=ALIVE_SECONDS)
@@ -108,15 +123,16 @@ class DaskExecutor:
                     if watch.idle() > IDLE_SECONDS:
                         raise StoreError(
                             f"no worker has been at work for {IDLE_SECONDS / 60:.0f} minutes. What is done is kept; "
-                            f"start workers and go on with: scorefold resume {run.location}"
+                            f"start workers and go on with: {resume_command(run.location)}"
                         ) from None
 
 
 class _Watch:
-    """Tells for how long no worker was at work, from when it is made."""
+    """Tells for how long no worker was at work on some tasks, from when it is made."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, keys: set[str]) -> None:
         self._client = client
+        self._keys = keys
         self._asked = self._working = time.monotonic()
 
     def idle(self) -> float:
@@ -124,28 +140,22 @@ class _Watch:
         now = time.monotonic()
         if now - self._asked > WATCH_SECONDS:
             self._asked = now
-            # A scheduler that does not answer is the client's concern, which tries to connect again.
+            # A connection that is lost is the client's concern, which tries again.
             with contextlib.suppress(OSError, TimeoutError):
-                if self._client.status == "running" and any(self._client.processing().values()):
+                if self._client.status == "running" and self._is_processed():
                     self._working = now
         return now - self._working
 
-
-def _error_of(future: "Future[None]") -> BaseException:
-    """Return why a task failed; one that its scheduler forgot has no error of its own."""
-    error = future.exception()
-    if isinstance(error, KilledWorker):
-        return RuntimeError("its workers died")
-    return error or RuntimeError("the scheduler lost it")
-
-
-def _was_killed(future: "Future[None]") -> bool:
-    return isinstance(future.exception(), KilledWorker)
+    def _is_processed(self) -> bool:
+        """Ask the scheduler, which may hang."""
+        scheduler: Any = self._client.scheduler
+        processed = self._client.sync(scheduler.processing, workers=None, callback_timeout=WATCH_SECONDS)
+        return any(str(key) in self._keys for keys in processed.values() for key in keys)
 
 
 def _scheduler_gone(run: RunReference) -> StoreError:
     return StoreError(
-        f"the Dask scheduler is gone. What is done is kept; go on with: scorefold resume {run.location}"
+        f"the Dask scheduler is gone. What is done is kept; go on with: {resume_command(run.location)}"
     )
 
 

@@ -1,14 +1,16 @@
 """A run as the driver and the tasks see it, whatever kind of work it is."""
 
+import contextlib
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Self
 
 from scorefold.credentials import without_credentials
-from scorefold.errors import DamagedPartialError
+from scorefold.errors import DamagedPartialError, ScorefoldError, StoreError, repair_command
 from scorefold.planning.node import STAGES, Node
 from scorefold.store import RunStore
 
@@ -85,6 +87,21 @@ class Run(ABC):
     @abstractmethod
     def failures(self) -> dict[str, str]:
         """Return every input that failed so far, with the reason."""
+
+    def given(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        """Yield what the run was given and cannot be made again, by name, and what reads it and verifies."""
+        for name in self.store.attributes["files"]:
+            yield name, partial(self.store.read_given, name)
+
+    def damaged_inputs(self) -> dict[str, str]:
+        """Return what the run was given and is missing or damaged, with the reason."""
+        found = {}
+        for name, read in self.given():
+            try:
+                read()
+            except ScorefoldError as error:
+                found[name] = one_line(error)
+        return found
 
     def give_up(self, node: Node, reason: str) -> bool:  # noqa: ARG002
         """Commit that a piece of work cannot be done, if the run can do without; return whether it can."""
@@ -189,3 +206,14 @@ def keys_with_failures(store: RunStore, prefixes: tuple[str, ...]) -> set[str]:
         if record is not None and record.summary.get("failures"):
             failed.add(key)
     return failed
+
+
+@contextlib.contextmanager
+def repairable(run: Run) -> Iterator[None]:
+    """Turn damage that a reader meets into an error that says what to do."""
+    try:
+        yield
+    except DamagedPartialError as error:
+        raise StoreError(
+            f'run "{run.store.location}": {error.reason}. Repair it with: {repair_command(run.store.location)}'
+        ) from error

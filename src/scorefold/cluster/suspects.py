@@ -8,9 +8,11 @@ import contextlib
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from scorefold.planning.node import Node
 from scorefold.store import RunStore
+from scorefold.store.lease import is_running, this_process
 
 DEATHS = 2
 """How often a worker must die while it tries an input before the input is left out."""
@@ -32,12 +34,15 @@ class Note:
         The input that is tried, or was when the worker died.
     deaths : dict of str to int
         How many workers died of an input.
+    process : dict
+        Who tries, or tried.
     """
 
     begun: int = 0
     passed: list[str] = field(default_factory=list)
     trying: str | None = None
     deaths: dict[str, int] = field(default_factory=dict)
+    process: dict[str, Any] = field(default_factory=dict)
 
     @property
     def known(self) -> int:
@@ -53,9 +58,14 @@ def suspect(store: RunStore, key: str) -> None:
 def read_note(store: RunStore, key: str) -> Note:
     """Return what is known of suspected work; nothing if the note was damaged."""
     try:
-        return Note(**json.loads(store.blobs.get(_name(key)) or b"{}"))
-    except (TypeError, ValueError):
+        note = Note(**json.loads(store.blobs.get(_name(key)) or b"{}"))
+        shapes = ((note.begun, int), (note.passed, list), (note.deaths, dict), (note.process, dict))
+        sound = all(isinstance(value, kind) for value, kind in shapes) and all(
+            isinstance(count, int) for count in note.deaths.values()
+        )
+    except (TypeError, ValueError, RecursionError):
         return Note()
+    return note if sound else Note()
 
 
 def note_begin(store: RunStore, node: Node) -> None:
@@ -84,8 +94,10 @@ def find_killers(
     if not node.suspected:
         return {}
     note = read_note(store, node.key)
-    if note.trying is not None:
+    # A store may have failed while an input was tried, or a worker was given up that is still at it.
+    if note.trying is not None and not is_running(note.process):
         note.deaths[note.trying] = note.deaths.get(note.trying, 0) + 1
+    note.process = this_process()
     killers = {}
     for name, attempt in inputs:
         if note.deaths.get(name, 0) >= DEATHS:

@@ -20,7 +20,7 @@ from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore
 
 from scorefold.credentials import check_url, without_credentials
-from scorefold.errors import StoreError
+from scorefold.errors import StoreError, in_one_line
 
 _Result = TypeVar("_Result")
 
@@ -36,7 +36,18 @@ os.register_at_fork(after_in_child=_event_loop.cache_clear)  # a thread does not
 
 
 def _wait(work: Coroutine[Any, Any, _Result]) -> _Result:
-    return asyncio.run_coroutine_threadsafe(work, _event_loop()).result()
+    try:
+        return asyncio.run_coroutine_threadsafe(work, _event_loop()).result()
+    except Exception as error:
+        if is_outage(error) and not isinstance(error, OSError):
+            raise OSError(in_one_line(without_credentials(str(error)))) from None
+        raise
+
+
+def is_outage(error: BaseException) -> bool:
+    """Tell whether a store failed, rather than that what is stored is missing or damaged."""
+    missing = isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError)
+    return (isinstance(error, OSError) and not missing) or type(error).__module__.startswith("obstore")
 
 
 async def _collect(listing: Callable[[], AsyncIterator[str]]) -> list[str]:
@@ -98,7 +109,7 @@ class Blobs:
     Raises
     ------
     StoreError
-        From every method, for a name that leads out of the store.
+        Where something is read, written or deleted by a name that leads out of the store.
     """
 
     def __init__(self, store: Store) -> None:

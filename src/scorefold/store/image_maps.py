@@ -10,6 +10,7 @@ from zarr.abc.store import Store
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
 from scorefold.errors import DamagedPartialError, in_one_line
+from scorefold.store.blobs import is_outage
 from scorefold.store.commit import checksum
 from scorefold.store.descriptions import descriptions, restore
 from scorefold.store.run_store import RunStore
@@ -115,6 +116,8 @@ class ImageMaps:
         try:
             maps = self.read(block["first"], block["stop"])
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
+            if is_outage(error):
+                raise
             raise DamagedPartialError(key, f"{self.path} cannot be read ({in_one_line(error)})") from error
         if checksum(maps) != block["digest"]:
             raise DamagedPartialError(

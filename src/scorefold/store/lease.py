@@ -11,7 +11,7 @@ import platform
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import psutil
@@ -43,12 +43,7 @@ def driver_lease(store: RunStore) -> Iterator[None]:
         If another driver holds it.
     """
     check_free(store)
-    holder = {
-        "host": platform.node(),
-        "process": os.getpid(),
-        "started": _start_of(os.getpid()),
-        "token": uuid.uuid4().hex,
-    }
+    holder = {**this_process(), "token": uuid.uuid4().hex}
     ended = threading.Event()
 
     def renew() -> None:
@@ -101,6 +96,19 @@ def _alive(held: dict[str, Any]) -> bool:
         return False  # an earlier run of this process
     started = _start_of(held["process"])
     return started is not None and started == held.get("started")
+
+
+def this_process() -> dict[str, Any]:
+    """Return by what a process is known wherever it runs."""
+    return {"host": platform.node(), "process": os.getpid(), "started": _start_of(os.getpid())}
+
+
+def is_running(process: Mapping[str, Any]) -> bool:
+    """Tell whether a process that `this_process` described runs on this machine; of others that is not known."""
+    number, started = process.get("process"), process.get("started")
+    if process.get("host") != platform.node() or not isinstance(number, int) or started is None:
+        return False
+    return bool(_start_of(number) == started)
 
 
 def _start_of(process: int) -> float | None:

@@ -48,11 +48,13 @@ def verify(run: RunStore) -> Verification:
 def _check(run: RunStore, key: str) -> None:
     """Compare the arrays, the parts of maps and the files of one record; raise at the first that differs."""
     _, record = run.read_partial(key)
+    maps: dict[str, ResultMaps] = {}
     for tile in record.summary.get("tiles", ()):
-        maps = ResultMaps(run, tile["target"])
-        maps.check_tile(key, tuple(tile["start"]), tuple(tile["shape"]), tile["digests"])
+        own = maps.setdefault(tile["target"], ResultMaps(run, tile["target"]))
+        own.check_tile(key, tuple(tile["start"]), tuple(tile["shape"]), tile["digests"])
+    arrays: dict[str, ImageMaps] = {}
     for block in record.summary.get("blocks", ()):
-        ImageMaps(run, block["array"]).read_block(key, block)
+        arrays.setdefault(block["array"], ImageMaps(run, block["array"])).read_block(key, block)
     for name in record.summary.get("files", {}):
         run.read_file(record, name)
 

@@ -11,6 +11,7 @@ from zarr.abc.store import Store
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from scorefold.errors import DamagedPartialError, in_one_line
+from scorefold.store.blobs import is_outage
 from scorefold.store.commit import checksum
 from scorefold.store.descriptions import descriptions, restore
 from scorefold.store.run_store import RunStore
@@ -54,6 +55,7 @@ class ResultMaps:
     def __init__(self, run: RunStore, target: str) -> None:
         self._run = run
         self.path = f"results/{target}"
+        self._opened: dict[tuple[str, int, bool], zarr.Array[Any]] = {}
 
     def create(
         self,
@@ -103,10 +105,15 @@ class ResultMaps:
 
     def level(self, name: str, level: int = 0, *, writable: bool = False) -> "zarr.Array[Any]":
         """Return the Zarr array of "scores" or "rotations" at a level."""
+        known = self._opened.get((name, level, writable))
+        if known is not None:  # to open an array is three requests
+            return known
         path = f"{self.path}/{name}/{level}"
         array = zarr.open_array(self._run.zarr_store, path=path, mode="r+" if writable else "r")
         # A chunk that is not there cannot be told from one that was lost.
-        return array.with_config({"write_empty_chunks": True}) if writable else array
+        array = array.with_config({"write_empty_chunks": True}) if writable else array
+        self._opened[name, level, writable] = array
+        return array
 
     def opened(self, name: str, key: str) -> "zarr.Array[Any]":
         """Return the finest level of "scores" or "rotations".
@@ -119,6 +126,8 @@ class ResultMaps:
         try:
             return self.level(name)
         except Exception as error:  # damaged descriptions raise exceptions of many kinds
+            if is_outage(error):
+                raise
             raise DamagedPartialError(
                 key, f"{self.path}/{name} cannot be read ({in_one_line(error)})"
             ) from error
@@ -152,6 +161,8 @@ class ResultMaps:
             try:
                 found = checksum(np.asarray(self.level(name)[region]))
             except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
+                if is_outage(error):
+                    raise
                 raise DamagedPartialError(
                     key, f"{self.path}/{name} cannot be read ({in_one_line(error)})"
                 ) from error

@@ -16,7 +16,7 @@ from zarr.storage import MemoryStore
 from scorefold.analyzer import Coverage
 from scorefold.credentials import without_credentials
 from scorefold.errors import DamagedPartialError, InputError, StoreError, in_one_line
-from scorefold.store.blobs import Blobs, open_zarr_store
+from scorefold.store.blobs import Blobs, is_outage, open_zarr_store
 from scorefold.store.commit import ArrayRecord, Commit, digest
 from scorefold.store.descriptions import GROUP_FILE
 
@@ -153,6 +153,8 @@ class RunStore:
         try:
             array = np.asarray(zarr.open_array(self.zarr_store, path=name, mode="r")[...])
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
+            if is_outage(error):
+                raise
             raise StoreError(
                 f'run "{self.location}": array {name!r} cannot be read ({_reason(error)}). Start a new run.'
             ) from error
@@ -287,6 +289,8 @@ class RunStore:
                 zarr.open_array(self.zarr_store, path=_state_path(key, attempt, name), mode="r")[...]
             )
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
+            if is_outage(error):
+                raise
             raise DamagedPartialError(key, f"array {name!r} cannot be read ({_reason(error)})") from error
 
     def read_file(self, record: Commit, name: str) -> bytes:

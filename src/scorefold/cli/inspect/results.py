@@ -94,7 +94,10 @@ def read_metrics(run: "Run") -> "pd.DataFrame":
     """Return the table of metrics, empty if there are none."""
     import pandas as pd
 
-    data = run.file("tables/metrics.csv")
+    from scorefold.cluster import repairable
+
+    with repairable(run):
+        data = run.file("tables/metrics.csv")
     if data is None:
         return pd.DataFrame({"metric": [], "images": [], "pixels": []})
     return pd.read_csv(io.BytesIO(data))

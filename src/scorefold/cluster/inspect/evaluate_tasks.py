@@ -1,5 +1,6 @@
 """The tasks that compare score maps with what is known of the images."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from scorefold.cluster.inspect.image_run import reason
 from scorefold.cluster.inspect.inspect_run import InspectRun
 from scorefold.cluster.inspect.scored_leaf import leaf_maps, pose_of, read_leaf
 from scorefold.cluster.inspect.states import empty_states, fold, merge_records, pack, results_of
+from scorefold.cluster.suspects import find_killers
 from scorefold.errors import InputError
 from scorefold.inspection.alignment import align
 from scorefold.inspection.pose import Pose
@@ -27,15 +29,20 @@ def evaluate(run: InspectRun, node: Node) -> str:
     scored = read_leaf(run, node.batch)
     images = run.plan.images_of(node.batch)
     truths = run.truths
-    failures: dict[str, str] = {}
+    names = [entry.name for entry in run.images.rows(images.start, images.stop)]
+    shape = run.plan.group_of(node.batch).shape
+    known = {} if truths is None else {name: truths[images.start + row] for row, name in enumerate(names)}
+    failures = find_killers(
+        run.store, node, ((name, partial(true_mask, truth, None, shape)) for name, truth in known.items())
+    )
     for row, scores in leaf_maps(run, node.batch, scored):
         truth = Truth() if truths is None else truths[images.start + row]
-        if truth == Truth():
+        if truth == Truth() or names[row] in failures:
             continue
         try:
             mask = true_mask(truth, pose_of(scored, row), scores.shape)
         except Exception as error:  # noqa: BLE001 - damaged masks raise exceptions of many kinds
-            failures[run.images[images.start + row].name] = reason(error, "")
+            failures[names[row]] = reason(error, "")
             continue
         anomaly = run.anomaly(scores)
         bad = truth.label == BAD if mask is None or not truth.mask else bool(mask.any())

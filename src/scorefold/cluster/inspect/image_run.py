@@ -2,8 +2,9 @@
 
 import json
 from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -76,6 +77,12 @@ class ImageRun(Run):
     def array(self, name: str) -> NDArray[Any]:
         """Return an array of the job, verified."""
         return self.store.read_array(f"arrays/{name}", self.job.arrays[name])
+
+    def given(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        """Yield what the run was given: also the arrays of the job; see `Run.given`."""
+        yield from super().given()
+        for name in self.job.arrays:
+            yield f"arrays/{name}", partial(self.array, name)
 
     @property
     @abstractmethod

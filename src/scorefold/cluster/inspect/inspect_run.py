@@ -1,7 +1,7 @@
 """An inspection as a run: what is scored, evaluated, measured and drawn, and what depends on what."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any, Literal
 
@@ -101,6 +101,12 @@ class InspectRun(ImageRun):
                 "labels again: scorefold evaluate."
             )
         return TruthTable(data)
+
+    def given(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        """Yield what the run was given: also what is known of its images; see `Run.given`."""
+        yield from super().given()
+        if self.job.truth:
+            yield truth_path(self.job.truth), lambda: self.truths
 
     @cached_property
     def pictures(self) -> ImageTable | None:
@@ -282,6 +288,13 @@ class InspectRun(ImageRun):
             self.store.forget(failed | merges)
             self.forget_outputs()
         return InspectRun(RunStore(self.store.location))
+
+    def give_up(self, node: Node, reason: str) -> bool:  # noqa: ARG002
+        """Do without a sheet that cannot be drawn; see `Run.give_up`."""
+        if node.stage != "render":
+            return False
+        self.store.commit(node.key, summary={"files": {}})
+        return True
 
     def forget_outputs(self) -> None:
         """Remove everything that follows from the threshold, so that nothing of an old one is left."""

@@ -53,7 +53,10 @@ def call_picks(run: MatchRun, node: Node) -> str:
             "histogram_counts": arrays["histogram_counts"],
             "histogram_edges": arrays["histogram_edges"],
         },
-        summary={**record.summary, **({"not_refined": f"picks not refined: {failure}"} if failure else {})},
+        summary={
+            **{name: record.summary[name] for name in ("threshold", "best", "tests", "mean", "std")},
+            **({"not_refined": f"picks not refined: {failure}"} if failure else {}),
+        },
     )
     return node.key
 

@@ -37,11 +37,12 @@ class ResultMap:
     def __init__(self, run: MatchRun, target: int, name: str) -> None:
         self._name = name
         self._maps = ResultMaps(run.store, run.job.targets[target].name)
-        self._unchecked: list[tuple[str, dict[str, Any]]] = []
+        self._unchecked: dict[tuple[int, ...], tuple[str, dict[str, Any]]] = {}
         for batch in run.plan.batches_of(target):
             key = run.plan.write_node(batch).key
             tiles = run.store.require_commit(key).summary["tiles"]
-            self._unchecked += [(key, tile) for tile in tiles if tile["index"] == target]
+            own = (tile for tile in tiles if tile["index"] == target)
+            self._unchecked |= {tuple(tile["start"]): (key, tile) for tile in own}
         self.zarr = self._maps.opened(name, run.plan.write_node(run.plan.batches_of(target).start).key)
         self.shape = run.job.targets[target].shape
         self.dtype = self.zarr.dtype
@@ -49,12 +50,12 @@ class ResultMap:
 
     def __getitem__(self, selection: Any) -> Any:
         touched = _extent(selection, self.shape)
-        for key, tile in list(self._unchecked):
-            start, shape = tuple(tile["start"]), tuple(tile["shape"])
+        for start, (key, tile) in list(self._unchecked.items()):
+            shape = tuple(tile["shape"])
             bounds = zip(start, shape, touched, strict=True)
             if all(a < stop and first < a + n for a, n, (first, stop) in bounds):
                 self._maps.check_tile(key, start, shape, {self._name: tile["digests"][self._name]})
-                self._unchecked.remove((key, tile))
+                self._unchecked.pop(start, None)  # another thread may have compared it, too
         return self.zarr[selection]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
@@ -72,8 +73,8 @@ def _extent(selection: Any, shape: tuple[int, ...]) -> list[tuple[int, int]]:
     parts = selection if isinstance(selection, tuple) else (selection,)
     if sum(part is Ellipsis for part in parts) > 1 or len(parts) > len(shape) + 1:
         return [(0, n) for n in shape]
-    if Ellipsis in parts:
-        place = parts.index(Ellipsis)
+    place = next((number for number, part in enumerate(parts) if part is Ellipsis), None)
+    if place is not None:
         parts = (*parts[:place], *(slice(None),) * (len(shape) - len(parts) + 1), *parts[place + 1 :])
     parts = (*parts, *(slice(None),) * (len(shape) - len(parts)))
     extent = []

@@ -60,7 +60,7 @@ class MatchRun(Run):
 
     def __init__(self, store: RunStore) -> None:
         super().__init__(store)
-        self._content: dict[tuple[str, tuple[int, int]], str] = {}
+        self._content: dict[tuple[str, tuple[int, int] | None], str] = {}
         location = store.location
         try:
             targets = json.loads(self.store.read_given(TARGETS) or b"null")
@@ -84,6 +84,11 @@ class MatchRun(Run):
         return RunReference(self.store.location, self.store.fingerprint, revision)
 
     @cached_property
+    def index_of(self) -> dict[str, int]:
+        """Index of every target by its name."""
+        return {target.name: index for index, target in enumerate(self.job.targets)}
+
+    @cached_property
     def rotations(self) -> NDArray[np.float64]:
         """The rotation set."""
         return self.store.read_array("rotations", self.job.rotations)
@@ -104,6 +109,11 @@ class MatchRun(Run):
         return self.store.read_array("mask", self.job.mask)
 
     @cached_property
+    def target_mask(self) -> NDArray[Any]:
+        """Where targets count, for a search that has such a mask."""
+        return self.store.read_array("target_mask", self.job.target_mask or "")
+
+    @cached_property
     def template(self) -> Template:
         """The template as the engine rotates it."""
         return search_template(self.template_values, self.mask, self.rotations, self.job.search)
@@ -122,7 +132,9 @@ class MatchRun(Run):
         """Return what reads regions of a target, from its file or from the run's own copy."""
         if target.source["format"] == "stored":
             array = zarr.open_array(self.store.zarr_store, path=target.source["path"], mode="r")
-            return lambda region: np.asarray(array[region])
+            stored: Read = lambda region: np.asarray(array[region])  # noqa: E731
+            self._check_content(target, stored, None)  # a chunk that was lost reads as zeros
+            return stored
         source = TargetSource.from_json(target.source)
         read = partial(read_region, source)
         stamp = file_stamp(source.path)
@@ -130,15 +142,20 @@ class MatchRun(Run):
             self._check_content(target, read, stamp)
         return read
 
-    def _check_content(self, target: Target, read: Read, stamp: tuple[int, int]) -> None:
-        """Refuse a file that was written again since the run was planned, unless its pixels are the same."""
+    def _check_content(self, target: Target, read: Read, stamp: tuple[int, int] | None) -> None:
+        """Refuse what was written again since the run was planned, unless its pixels are the same."""
         if (target.name, stamp) not in self._content:
-            self._content[target.name, stamp] = examine(read, target.shape, target.name).digest
+            try:
+                digest = examine(read, target.shape, target.name).digest
+            except InputError:  # as they are now, they would not have been taken
+                digest = ""
+            self._content[target.name, stamp] = digest
         found = self._content[target.name, stamp]
         if found != target.digest:
+            now = f"is {found[:16]}…, and " if found else ""
             raise InputError(
-                f'target "{target.name}": its pixels changed after the run was planned: their SHA-256 is '
-                f"{found[:16]}…, and was {target.digest[:16]}…. Put the file back and resume, or start a new run."
+                f'target "{target.name}": its pixels changed after the run was planned: their SHA-256 {now}'
+                f"was {target.digest[:16]}…. Put them back and resume, or start a new run."
             )
 
     @property
@@ -210,8 +227,7 @@ class MatchRun(Run):
         """Read what a tile needs of its target."""
         read_weights: Read | None = None
         if self.job.target_mask is not None:
-            mask = zarr.open_array(self.store.zarr_store, path="target_mask", mode="r")
-            read_weights = lambda region: np.asarray(mask[region])  # noqa: E731
+            read_weights = lambda region: self.target_mask[region]  # noqa: E731
         return tile.read(
             self.reader(target),
             self.template.box,
@@ -320,9 +336,9 @@ class MatchRun(Run):
     def writers_of(self, file: str) -> Iterator[str]:
         """Yield the keys of the work that may have written a file; see `Run.writers_of`."""
         options = self.job.picks.digest
-        for index, target in enumerate(self.job.targets):
-            if file == f"figures/{target.name}.png":
-                yield self.plan.render_node(index, options).key
+        index = self.index_of.get(file.removeprefix("figures/").removesuffix(".png"))
+        if index is not None:
+            yield self.plan.render_node(index, options).key
         for render in (True, False):
             yield self.plan.report_node(options, render=render).key
 
@@ -350,6 +366,17 @@ class MatchRun(Run):
         self.store.commit(node.key, summary={"failure": f"searched, but not drawn: {reason}"})
         return True
 
+    def given(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        """Yield what the run was given: also arrays, and targets that were arrays; see `Run.given`."""
+        yield from super().given()
+        arrays = {name: getattr(self.job, name) for name in ("template", "mask", "rotations", "target_mask")}
+        for name, digest in arrays.items():
+            if digest is not None:
+                yield name, partial(self.store.read_array, name, digest)
+        for target in self.job.targets:
+            if target.source["format"] == "stored":
+                yield target.source["path"], partial(self.reader, target)
+
     def retry_failed(self) -> "MatchRun":
         """Put the batches up again whose targets could not be read, in case they can be read by now."""
         check_free(self.store)
@@ -357,7 +384,20 @@ class MatchRun(Run):
         if failed:
             self.store.forget(failed)
             self.forget_outputs()
+        elif undrawn := self._undrawn():
+            report = self.plan.report_node(self.job.picks.digest, render=True).key
+            self.store.forget([*undrawn, report])
         return MatchRun(RunStore(self.store.location))
+
+    def _undrawn(self) -> list[str]:
+        """Return the keys of pictures that could not be drawn of targets that were searched."""
+        found = []
+        for key in self.store.committed():
+            if key.startswith("render-"):
+                record = self.store.read_commit(key)
+                if record is not None and "failure" in record.summary:
+                    found.append(key)
+        return found
 
     def forget_outputs(self) -> None:
         """Remove picks, tables, pictures and the report, so that none is left that does not belong to the others."""

@@ -167,12 +167,15 @@ def write_result(run: MatchRun, node: Node) -> str:
     written = []
     tiles = run.plan.batch_tiles(node.batch)
     results = _unpack(arrays, [run.analyzer(tile) for _, tile in tiles])
+    maps_of: dict[int, ResultMaps] = {}
     for (index, tile), (maximum, moments) in zip(tiles, results, strict=True):
         if str(index) in failures:
             continue
         target = run.job.targets[index]
-        maps = ResultMaps(run.store, target.name)
-        create_maps(run, index)
+        if index not in maps_of:
+            create_maps(run, index)
+            maps_of[index] = ResultMaps(run.store, target.name)
+        maps = maps_of[index]
         start, scores, rotations = _fill_cell(tile, tiling.cell, maximum, fill)
         written.append(
             {
