@@ -186,13 +186,13 @@ def test_a_run_on_which_nobody_works_ends(new_run, monkeypatch):
 
 def test_work_may_take_as_long_as_it_takes(new_run, monkeypatch):
     """A worker is at work on one piece for longer than nobody may be at work."""
-    monkeypatch.setattr(graph, "IDLE_SECONDS", 1.0)
+    monkeypatch.setattr(graph, "IDLE_SECONDS", 0.5)
     monkeypatch.setattr(graph, "WATCH_SECONDS", 0.1)
     monkeypatch.setattr(graph, "ALIVE_SECONDS", 0.1)
     task_of = tasks.task_of
 
     def slowly(kind, stage):
-        threading.Event().wait(3.0 if stage == "write_result" else 0.0)
+        threading.Event().wait(1.5 if stage == "write_result" else 0.0)
         return task_of(kind, stage)
 
     monkeypatch.setattr(tasks, "task_of", slowly)

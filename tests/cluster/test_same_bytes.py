@@ -23,7 +23,9 @@ def client():
         yield connected
 
 
-@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long), 4])
+@pytest.mark.parametrize(
+    "workers", [1, pytest.param(2, marks=pytest.mark.long), pytest.param(4, marks=pytest.mark.chaos)]
+)
 def test_a_cluster_of_any_size_writes_what_one_process_writes(
     client, new_run, serial_output, output_of, workers, scale
 ):

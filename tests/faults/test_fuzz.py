@@ -130,9 +130,13 @@ def readers():
     process.close()
 
 
+@pytest.mark.parametrize(
+    "share", [(0, 0.2), pytest.param((0.2, 1), marks=pytest.mark.chaos)], ids=["a fifth", "all others"]
+)
 @pytest.mark.parametrize("name", COUNTS)
-def test_a_damaged_file_is_read_or_refused_in_one_line(readers, tmp_path, name):
-    assert readers.failures(name, SEED, 0, COUNTS[name], tmp_path / "files") == []
+def test_a_damaged_file_is_read_or_refused_in_one_line(readers, tmp_path, name, share):
+    first, stop = (int(part * COUNTS[name]) for part in share)
+    assert readers.failures(name, SEED, first, stop, tmp_path / "files") == []
 
 
 @pytest.mark.long
