@@ -29,20 +29,24 @@ def evaluate(run: InspectRun, node: Node) -> str:
     scored = read_leaf(run, node.batch)
     images = run.plan.images_of(node.batch)
     truths = run.truths
-    names = [entry.name for entry in run.images.rows(images.start, images.stop)]
     shape = run.plan.group_of(node.batch).shape
-    known = {} if truths is None else {name: truths[images.start + row] for row, name in enumerate(names)}
+
+    def truth_of(image: int) -> Truth:
+        return Truth() if truths is None else truths[image]
+
     failures = find_killers(
-        run.store, node, ((name, partial(true_mask, truth, None, shape)) for name, truth in known.items())
+        run.store,
+        node,
+        ((run.images[image].name, partial(true_mask, truth_of(image), None, shape)) for image in images),
     )
     for row, scores in leaf_maps(run, node.batch, scored):
-        truth = Truth() if truths is None else truths[images.start + row]
-        if truth == Truth() or names[row] in failures:
+        truth = truth_of(images.start + row)
+        if truth == Truth() or (failures and run.images[images.start + row].name in failures):
             continue
         try:
             mask = true_mask(truth, pose_of(scored, row), scores.shape)
         except Exception as error:  # noqa: BLE001 - damaged masks raise exceptions of many kinds
-            failures[names[row]] = reason(error, "")
+            failures[run.images[images.start + row].name] = reason(error, "")
             continue
         anomaly = run.anomaly(scores)
         bad = truth.label == BAD if mask is None or not truth.mask else bool(mask.any())
