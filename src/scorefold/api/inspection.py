@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from scorefold.api.running import (
     check_options,
-    committed_file,
     finish,
     html_page,
     measure_texts,
@@ -25,6 +24,7 @@ from scorefold.cluster import (
     InspectRun,
     change_measure,
     change_truth,
+    committed_file,
     open_kind,
     repairable,
 )

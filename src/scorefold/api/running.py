@@ -12,8 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from scorefold.cluster import Progress, Run, drive, executor, repairable
-from scorefold.errors import InputError, StoreError
+from scorefold.cluster import Progress, Run, committed_file, drive, executor
+from scorefold.errors import InputError, StoreError, resume_command
 
 OnProgress = Callable[[Progress], None]
 
@@ -60,7 +60,7 @@ def measure_texts(measure: dict[str, Any]) -> dict[str, Any]:
 
 def unfinished(location: str) -> StoreError:
     """Return the error of who asks for results that a run has not got yet."""
-    return StoreError(f'run "{location}": not finished. Go on with: scorefold resume {location}')
+    return StoreError(f'run "{location}": not finished. Go on with: {resume_command(location)}')
 
 
 def read_table(run: Run, name: str, location: str) -> pd.DataFrame:
@@ -75,18 +75,6 @@ def read_table(run: Run, name: str, location: str) -> pd.DataFrame:
     if data is None:
         raise unfinished(location)
     return pd.read_parquet(io.BytesIO(data))
-
-
-def committed_file(run: Run, name: str) -> bytes | None:
-    """Return a file of a run, verified; None if the run has not got that far.
-
-    Raises
-    ------
-    StoreError
-        If it is damaged; the message says how to repair it.
-    """
-    with repairable(run):
-        return run.file(name)
 
 
 def html_picture(name: str, png: bytes) -> str:

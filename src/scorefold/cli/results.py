@@ -61,10 +61,10 @@ def read_table(run: "Run", name: str, columns: Sequence[str] | None = None) -> "
     """Return a table of a run, or some of its columns: one read, however many rows there are."""
     import pandas as pd
 
-    from scorefold.cluster import repairable
+    from scorefold.cluster import committed_file
 
-    with repairable(run):
-        return pd.read_parquet(io.BytesIO(run.file(f"tables/{name}.parquet") or b""), columns=columns)
+    data = committed_file(run, f"tables/{name}.parquet")
+    return pd.read_parquet(io.BytesIO(data or b""), columns=columns)
 
 
 def _show_picks(picks: "pd.DataFrame", most: int, targets: int) -> None:

@@ -15,7 +15,7 @@ from scorefold.cluster.match.creation import change_picks, create_run
 from scorefold.cluster.match.result_map import ResultMap
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.profile import DASK_CONFIG
-from scorefold.cluster.run import Run, RunReference, repairable
+from scorefold.cluster.run import Run, RunReference, committed_file, repairable
 from scorefold.cluster.session import executor
 from scorefold.cluster.tls import TlsFiles
 
@@ -33,6 +33,7 @@ __all__ = [
     "change_measure",
     "change_picks",
     "change_truth",
+    "committed_file",
     "create_inspection",
     "create_run",
     "create_training",

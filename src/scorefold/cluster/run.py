@@ -217,3 +217,15 @@ def repairable(run: Run) -> Iterator[None]:
         raise StoreError(
             f'run "{run.store.location}": {error.reason}. Repair it with: {repair_command(run.store.location)}'
         ) from error
+
+
+def committed_file(run: Run, name: str) -> bytes | None:
+    """Return a file of a run, verified; None if the run has not got that far.
+
+    Raises
+    ------
+    StoreError
+        If it is damaged; the message says how to repair it.
+    """
+    with repairable(run):
+        return run.file(name)

@@ -94,10 +94,9 @@ def read_metrics(run: "Run") -> "pd.DataFrame":
     """Return the table of metrics, empty if there are none."""
     import pandas as pd
 
-    from scorefold.cluster import repairable
+    from scorefold.cluster import committed_file
 
-    with repairable(run):
-        data = run.file("tables/metrics.csv")
+    data = committed_file(run, "tables/metrics.csv")
     if data is None:
         return pd.DataFrame({"metric": [], "images": [], "pixels": []})
     return pd.read_csv(io.BytesIO(data))
