@@ -46,6 +46,13 @@ def put_back(location, pristine):
             (Path(location) / name).write_bytes(data)
 
 
+def repair(location):
+    run = open_any(location)
+    for key, reason in verify(run.store).damaged.items():
+        run.store.discard(key, reason)
+    drive(run, SerialExecutor())
+
+
 def everything_read(location):
     """Return what every way to read a result gives: bytes, or the error that names what is damaged."""
     found = open_run(location)
@@ -124,10 +131,7 @@ def test_what_is_verified_is_named_and_made_again(finished, output_of, kind, rou
         rng = np.random.default_rng(1000 + seed)
         damages = [corrupt_run(location, rng) for _ in range(REPAIRED)]
         for _ in range(3):  # damage behind damage comes to light when the first is repaired
-            run = open_any(location)
-            for key, reason in verify(run.store).damaged.items():
-                run.store.discard(key, reason)
-            drive(run, SerialExecutor())
+            repair(location)
         assert output_of(location) == expected, damages
         assert not verify(open_any(location).store).damaged
         put_back(location, pristine)
@@ -148,9 +152,6 @@ def test_what_is_damaged_while_a_run_goes_on_is_made_again(finished, output_of, 
                 damages.append(corrupt_run(location, rng, ["commits", "states", "results"]))
 
         drive(open_any(location), SerialExecutor(), on_progress=disturb)
-        run = open_any(location)
-        for key, reason in verify(run.store).damaged.items():
-            run.store.discard(key, reason)
-        drive(run, SerialExecutor())
+        repair(location)
         assert output_of(location) == expected, damages
         put_back(location, pristine)

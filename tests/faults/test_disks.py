@@ -21,17 +21,6 @@ pytestmark = pytest.mark.timeout(170)
 SCOREFOLD = str(Path(sys.executable).with_name("scorefold"))
 
 
-def namespaces_allowed():
-    """Whether this system lets its users have mounts of their own."""
-    tried = subprocess.run(["unshare", "-rm", "true"], capture_output=True, check=False)
-    return tried.returncode == 0
-
-
-needs_namespaces = pytest.mark.skipif(
-    not namespaces_allowed(), reason="this system forbids namespaces of users"
-)
-
-
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
     """Images, a template, and a model."""
@@ -65,16 +54,15 @@ def words_of(kind, inputs, place):
 
 
 @pytest.mark.chaos
-@needs_namespaces
 @pytest.mark.parametrize(("kind", "free"), [("match", 3_000_000), ("inspect", 6_000_000)])
-def test_a_run_on_a_disk_that_fills_up_goes_on_when_there_is_space(inputs, tmp_path, kind, free):
+def test_a_run_on_a_disk_that_fills_up_goes_on_when_there_is_space(inputs, tmp_path, kind, free, namespaced):
     command(tmp_path, *words_of(kind, inputs, str(tmp_path / "whole")))
     disk = tmp_path / "disk"
     disk.mkdir()
     script = str(Path(__file__).with_name("small_disk.py"))
     asked = json.dumps([SCOREFOLD, *words_of(kind, inputs, "DISK"), "--scheduler", "serial", "-q"])
     ended = subprocess.run(
-        ["unshare", "-rm", sys.executable, script, str(disk), str(free), asked],
+        [*namespaced("--mount"), sys.executable, script, str(disk), str(free), asked],
         capture_output=True,
         text=True,
         check=False,
