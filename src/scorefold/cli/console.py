@@ -12,7 +12,7 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from scorefold.cli.wording import count, one_line
+from scorefold.cli.wording import count, duration_text, one_line
 from scorefold.credentials import without_credentials
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def say(text: str, *, error: bool = False) -> None:
     Console(stderr=error, highlight=False).print(Text(one_line(without_credentials(text))), soft_wrap=True)
 
 
-def say_json(value: object) -> None:
-    """Print a report for programs."""
-    Console(highlight=False).out(json.dumps(value, indent=2), highlight=False)
+def say_json(value: object, *, indent: int | None = 2) -> None:
+    """Print a report for programs, on several lines or on one."""
+    Console(highlight=False).out(json.dumps(value, indent=indent), highlight=False)
 
 
 def show(table: Table) -> None:
@@ -138,4 +138,6 @@ def progress_line(progress: "Progress") -> str:
         if 0 < progress.done[stage] < total
     ]
     done, total = sum(progress.done.values()), sum(progress.total.values())
-    return ", ".join(under_way) if under_way else f"{count(done, 'task')} of {total:,} done"
+    text = ", ".join(under_way) if under_way else f"{count(done, 'task')} of {total:,} done"
+    left = progress.left
+    return text if left is None else f"{text}; {STAGE_TITLES[left.stage]} {duration_text(left.seconds)} more"

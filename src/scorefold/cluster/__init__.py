@@ -14,9 +14,11 @@ from scorefold.cluster.kinds import open_kind, open_match, open_run
 from scorefold.cluster.match.creation import change_picks, create_run
 from scorefold.cluster.match.result_map import ResultMap
 from scorefold.cluster.match.run import MatchRun
+from scorefold.cluster.pace import TimeLeft
 from scorefold.cluster.profile import DASK_CONFIG
 from scorefold.cluster.run import Run, RunReference, committed_file, repairable
-from scorefold.cluster.session import executor
+from scorefold.cluster.session import Queue, executor
+from scorefold.cluster.submission import PlannedRun, submit_run
 from scorefold.cluster.tls import TlsFiles
 
 __all__ = [
@@ -24,10 +26,13 @@ __all__ = [
     "Executor",
     "InspectRun",
     "MatchRun",
+    "PlannedRun",
     "Progress",
+    "Queue",
     "ResultMap",
     "Run",
     "RunReference",
+    "TimeLeft",
     "TlsFiles",
     "TrainRun",
     "change_measure",
@@ -44,4 +49,5 @@ __all__ = [
     "open_run",
     "repairable",
     "run_progress",
+    "submit_run",
 ]

@@ -39,10 +39,11 @@ class Executor(Protocol):
         """Number of tasks that are worked on at a time."""
         ...
 
-    def run(self, run: RunReference, wave: Sequence[Node]) -> Generator[Outcome]:
+    def run(self, run: RunReference, wave: Sequence[Node]) -> Generator[Outcome | None]:
         """Run nodes, each after its inputs in the wave, and yield how each ended, in any order.
 
-        A generator that is closed early gives up what has not begun.
+        None is yielded now and then while nothing ends, so that a driver can look up. A generator that is closed early
+        gives up what has not begun.
         """
         ...
 

@@ -58,7 +58,7 @@ class DaskExecutor:
         """Number of workers at the moment, at least 1; a worker does one task at a time."""
         return max(1, len(self.client.nthreads()))
 
-    def run(self, run: RunReference, wave: Sequence[Node]) -> Generator[Outcome]:
+    def run(self, run: RunReference, wave: Sequence[Node]) -> Generator[Outcome | None]:
         """Submit the wave as one graph and yield outcomes as they come; see `Executor.run`.
 
         Raises
@@ -77,6 +77,9 @@ class DaskExecutor:
         by_key = {nodes[str(future.key)].key: future for future in futures}
         try:
             for future in self._completed(run, futures):
+                if future is None:
+                    yield None
+                    continue
                 node = nodes[str(future.key)]
                 if future.status == "finished":
                     yield Outcome(node)
@@ -103,8 +106,10 @@ class DaskExecutor:
             for future in futures:
                 future.release()  # cycles within Dask would keep it for a while
 
-    def _completed(self, run: RunReference, futures: "Sequence[Future[None]]") -> "Iterator[Future[None]]":
-        """Yield futures as they end; unlike Dask's own iterator, end when the scheduler is gone for good.
+    def _completed(
+        self, run: RunReference, futures: "Sequence[Future[None]]"
+    ) -> "Iterator[Future[None] | None]":
+        """Yield futures as they end, and None while none does; end when the scheduler is gone for good.
 
         What is handed to a client that has given up connecting, but is not closed yet, stays pending for ever.
         """
@@ -125,6 +130,7 @@ class DaskExecutor:
                             f"no worker has been at work for {IDLE_SECONDS / 60:.0f} minutes. What is done is kept; "
                             f"start workers and go on with: {resume_command(run.location)}"
                         ) from None
+                    yield None
 
 
 class _Watch:

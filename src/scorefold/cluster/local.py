@@ -18,6 +18,7 @@ from distributed import Client, LocalCluster, Security, WorkerPlugin
 from scorefold.cluster.profile import DASK_CONFIG
 from scorefold.cluster.remote import check_scheduler, no_scheduler
 from scorefold.cluster.tls import TlsFiles
+from scorefold.cluster.versions import check_versions
 from scorefold.errors import InputError, ScorefoldWarning
 
 LOOPBACK = "127.0.0.1"
@@ -153,6 +154,7 @@ def connected(address: str, timeout: float = 10.0, tls: TlsFiles | None = None) 
     except (OSError, ValueError, TypeError) as error:
         raise no_scheduler(address, error) from None
     with client:
+        check_versions(client)
         yield prepare(client)
 
 
@@ -166,6 +168,7 @@ def as_client(client: object) -> Client:
     """
     if not isinstance(client, Client) or client.status != "running":
         raise InputError(f"client {client!r}: not a connected distributed.Client.")
+    check_versions(client)
     return prepare(client)
 
 
