@@ -2,11 +2,12 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 from scorefold.cluster.executor import Executor, Outcome
 from scorefold.cluster.failures import Failures, how_to_go_on
+from scorefold.cluster.live import live_driver
 from scorefold.cluster.pace import Pace, TimeLeft
 from scorefold.cluster.run import Run, one_line
 from scorefold.errors import RunCancelled, StoreError, resume_command
@@ -66,26 +67,33 @@ def drive(
         If somebody asked it to stop.
     """
     try:
-        with driver_lease(run.store) as lease:
+        with driver_lease(run.store) as lease, live_driver(run, executor) as live:
 
             def notify(progress: Progress) -> None:
                 lease.told = {} if progress.left is None else {"left": asdict(progress.left)}
+                live.update(progress)
                 if on_progress is not None:
                     on_progress(progress)
 
-            _reconcile(run, executor, lease, notify, render=render)
+            _reconcile(run, executor, lease, notify, live.watched, render=render)
     except OSError as error:  # full, read-only or gone
         raise StoreError(f"{one_line(error)}. {how_to_go_on(run, error)}") from error
 
 
 def _reconcile(
-    run: Run, executor: Executor, lease: Lease, notify: Callable[[Progress], None], *, render: bool
+    run: Run,
+    executor: Executor,
+    lease: Lease,
+    notify: Callable[[Progress], None],
+    watched: Callable[[Iterator[Node]], Iterator[Node]],
+    *,
+    render: bool,
 ) -> None:
     total = run.totals(render=render)
     failures = Failures(run)
     pace = Pace()
     while True:
-        wave, missing = _survey(run, render=render)
+        wave, missing = _survey(watched(run.missing(run.store.committed(), render=render)))
         done = Counter(total) - missing
         notify(_progress(done, total))
         if not wave:
@@ -107,11 +115,11 @@ def _reconcile(
                 notify(_progress(done, total, outcome, pace.left(done, total)))
 
 
-def _survey(run: Run, *, render: bool) -> tuple[list[Node], Counter[str]]:
-    """Compare plan and commits: return the next wave, and how much is missing by stage."""
+def _survey(nodes: Iterator[Node]) -> tuple[list[Node], Counter[str]]:
+    """Return the next wave of what is missing, and how much that is by stage."""
     wave: list[Node] = []
     missing: Counter[str] = Counter()
-    for node in run.missing(run.store.committed(), render=render):
+    for node in nodes:
         missing[node.stage] += 1
         if len(wave) < WAVE:
             wave.append(node)
@@ -127,7 +135,7 @@ def _progress(
 def run_progress(run: Run, *, render: bool) -> Progress:
     """Return where a run stands, from its commits, and what its driver tells of the time."""
     total = run.totals(render=render)
-    _, missing = _survey(run, render=render)
+    _, missing = _survey(run.missing(run.store.committed(), render=render))
     driver = driver_of(run.store)
     left = None if driver is None else TimeLeft.from_json(driver.told.get("left"))
     return _progress(Counter(total) - missing, total, left=left)

@@ -2,11 +2,12 @@
 
 # mypy: allow-untyped-calls
 
+import asyncio
 import contextlib
 import queue
 import time
 import uuid
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Awaitable, Generator, Iterator, Sequence
 from typing import Any
 
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
@@ -18,6 +19,7 @@ from scorefold.cluster.executor import Outcome
 from scorefold.cluster.run import RunReference
 from scorefold.cluster.tasks import run_on_worker
 from scorefold.errors import StoreError, resume_command
+from scorefold.events import TOPIC
 from scorefold.planning.node import PRIORITY, Node
 
 try:
@@ -52,11 +54,24 @@ class DaskExecutor:
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self._telling: Any = None
 
     @property
     def workers(self) -> int:
         """Number of workers at the moment, at least 1; a worker does one task at a time."""
         return max(1, len(self.client.nthreads()))
+
+    def tell(self, message: dict[str, Any], *, last: bool = False) -> None:
+        """Log an event with the scheduler; one that has not taken in the last one is spared the next."""
+        busy = self._telling is not None and not self._telling.done()
+        if self.client.status != "running" or (busy and not last):
+            return
+        client: Any = self.client
+        said = client.scheduler.log_event(topic=TOPIC, msg=message)
+        self._telling = asyncio.run_coroutine_threadsafe(_quietly(said), client.loop.asyncio_loop)
+        if last:
+            with contextlib.suppress(TimeoutError):  # a scheduler that hangs
+                self._telling.result(CANCEL_SECONDS)
 
     def run(self, run: RunReference, wave: Sequence[Node]) -> Generator[Outcome | None]:
         """Submit the wave as one graph and yield outcomes as they come; see `Executor.run`.
@@ -131,6 +146,12 @@ class DaskExecutor:
                             f"start workers and go on with: {resume_command(run.location)}"
                         ) from None
                     yield None
+
+
+async def _quietly(said: Awaitable[object]) -> None:
+    """Wait for what nobody misses."""
+    with contextlib.suppress(Exception):
+        await said
 
 
 class _Watch:

@@ -32,8 +32,9 @@ class TimeLeft:
         if not isinstance(value, dict):
             return None
         stage, seconds = value.get("stage"), value.get("seconds")
-        known = isinstance(stage, str) and stage in STAGE_NAMES
-        return cls(stage, seconds) if known and isinstance(seconds, float) else None
+        if not isinstance(stage, str) or stage not in STAGE_NAMES or not isinstance(seconds, float):
+            return None
+        return cls(stage, seconds)
 
 
 class Pace:
