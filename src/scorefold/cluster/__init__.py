@@ -15,6 +15,7 @@ from scorefold.cluster.match.creation import change_picks, create_run
 from scorefold.cluster.match.result_map import ResultMap
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.profile import DASK_CONFIG
+from scorefold.cluster.queued import queued_cluster
 from scorefold.cluster.run import Run, RunReference, committed_file, repairable
 from scorefold.cluster.session import executor
 from scorefold.cluster.tls import TlsFiles
@@ -42,6 +43,7 @@ __all__ = [
     "open_kind",
     "open_match",
     "open_run",
+    "queued_cluster",
     "repairable",
     "run_progress",
 ]
