@@ -16,6 +16,7 @@ from scorefold.cluster.match.result_map import ResultMap
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.pace import TimeLeft
 from scorefold.cluster.profile import DASK_CONFIG
+from scorefold.cluster.queued import queued_cluster
 from scorefold.cluster.run import Run, RunReference, committed_file, repairable
 from scorefold.cluster.session import Queue, executor
 from scorefold.cluster.submission import PlannedRun, submit_run
@@ -47,6 +48,7 @@ __all__ = [
     "open_kind",
     "open_match",
     "open_run",
+    "queued_cluster",
     "repairable",
     "run_progress",
     "submit_run",

@@ -5,6 +5,7 @@
 import asyncio
 import contextlib
 import queue
+import sys
 import time
 import uuid
 from collections.abc import Awaitable, Generator, Iterator, Sequence
@@ -58,8 +59,9 @@ class DaskExecutor:
 
     @property
     def workers(self) -> int:
-        """Number of workers at the moment, at least 1; a worker does one task at a time."""
-        return max(1, len(self.client.nthreads()))
+        """Number of workers that there are, or that jobs will bring, at least 1; a worker does one task at a time."""
+        queued = _queued_cluster(self.client)
+        return max(1, len(self.client.nthreads()), 0 if queued is None else len(queued.plan))
 
     def tell(self, message: dict[str, Any], *, last: bool = False) -> None:
         """Log an event with the scheduler; one that has not taken in the last one is spared the next."""
@@ -174,10 +176,19 @@ class _Watch:
         return now - self._working
 
     def _is_processed(self) -> bool:
-        """Ask the scheduler, which may hang."""
+        """Ask the scheduler, which may hang; who has no workers yet, since their jobs queue, is not idle."""
         scheduler: Any = self._client.scheduler
         processed = self._client.sync(scheduler.processing, workers=None, callback_timeout=WATCH_SECONDS)
+        if not processed:
+            return _queued_cluster(self._client) is not None
         return any(str(key) in self._keys for keys in processed.values() for key in keys)
+
+
+def _queued_cluster(client: Client) -> Any:
+    """Return the cluster of a client if its workers are jobs, which a batch system starts when it can, else None."""
+    jobqueue = sys.modules.get("dask_jobqueue")
+    is_queued = jobqueue is not None and isinstance(client.cluster, jobqueue.JobQueueCluster)
+    return client.cluster if is_queued else None
 
 
 def _scheduler_gone(run: RunReference) -> StoreError:
