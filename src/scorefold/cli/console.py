@@ -14,32 +14,10 @@ from rich.text import Text
 
 from scorefold.cli.wording import count, duration_text, one_line
 from scorefold.credentials import without_credentials
+from scorefold.planning.node import STAGE_TITLES
 
 if TYPE_CHECKING:
     from scorefold.cluster import Progress
-
-STAGE_TITLES = {
-    "compress": "compress",
-    "score_leaf": "score",
-    "merge": "merge",
-    "write_result": "write maps",
-    "find_candidates": "candidates",
-    "refine": "refine",
-    "call_picks": "call picks",
-    "fold_images": "fold",
-    "merge_images": "merge",
-    "learn": "learn",
-    "calibrate": "calibrate",
-    "merge_calibrations": "merge",
-    "score_images": "score",
-    "merge_scores": "merge",
-    "evaluate": "evaluate",
-    "merge_evaluations": "merge",
-    "set_threshold": "threshold",
-    "measure": "measure",
-    "render": "draw",
-    "report": "report",
-}
 
 PLAIN_SECONDS = 10.0
 """How often a line is printed where progress bars cannot be drawn."""

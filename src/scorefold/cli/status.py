@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scorefold.cli.console import (
-    STAGE_TITLES,
     ProgressDisplay,
     plain_table,
     progress_line,
@@ -19,6 +18,7 @@ from scorefold.cli.console import (
 )
 from scorefold.cli.options import Json, Run
 from scorefold.errors import resume_command
+from scorefold.planning.node import STAGE_TITLES
 
 if TYPE_CHECKING:
     from scorefold.cluster import Progress

@@ -19,7 +19,11 @@ from scorefold.cluster.profile import DASK_CONFIG
 from scorefold.cluster.remote import check_scheduler, no_scheduler
 from scorefold.cluster.tls import TlsFiles
 from scorefold.cluster.versions import check_versions
+from scorefold.dashboard import LiveRuns
 from scorefold.errors import InputError, ScorefoldWarning
+
+PRELOAD = "scorefold.dashboard"
+"""What a scheduler imports to have our page."""
 
 LOOPBACK = "127.0.0.1"
 DASHBOARD_PORT = 8787
@@ -123,6 +127,7 @@ def local_cluster(workers: int, tls: TlsFiles | None = None) -> Iterator[Client]
             memory_limit=0,
             silence_logs=50,
             security=security,
+            scheduler_kwargs={"preload": [PRELOAD]},
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
@@ -175,6 +180,9 @@ def as_client(client: object) -> Client:
 def prepare(client: Client) -> Client:
     """Make the workers of a client ready for our tasks."""
     client.register_plugin(OneThreadEach())
+    # What shows runs is a convenience: a scheduler without scorefold, or without a dashboard, works as well.
+    with contextlib.suppress(Exception):
+        client.register_plugin(LiveRuns(), name=LiveRuns.name)
     threads = max(client.nthreads().values(), default=1)
     if threads > 1:
         warnings.warn(

@@ -150,7 +150,7 @@ def _options(kind: str, given: Mapping[str, Any], memory_limit: int) -> dict[str
     import dask  # noqa: PLC0415
     from dask.utils import parse_bytes  # noqa: PLC0415
 
-    from scorefold.cluster.local import _dashboard_address  # noqa: PLC0415
+    from scorefold.cluster.local import PRELOAD, _dashboard_address  # noqa: PLC0415
 
     cores = given.get("cores", 1)
     processes = given.get("processes", cores)
@@ -180,6 +180,7 @@ def _options(kind: str, given: Mapping[str, Any], memory_limit: int) -> dict[str
         # Workers' pages, and all of the dashboard, tell everybody who asks what goes on.
         "scheduler_options": {
             "dashboard_address": _dashboard_address(),
+            "preload": [PRELOAD],
             **given.get("scheduler_options", {}),
         },
         "worker_extra_args": [
