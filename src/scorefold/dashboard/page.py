@@ -28,6 +28,7 @@ PAGE = "scorefold"
 TITLE = "Scorefold"
 UPDATE_MILLISECONDS = 1000
 BINS = 40
+PREVIEW_PIXELS = 380
 TEMPLATE = "simple.html"
 
 BLUE, GREY, RED = "#3182bd", "#e0e0e0", "#b2182b"
@@ -121,10 +122,7 @@ class Page:
             text_font_size="11px",
         )
         self._stage_plot.xaxis.formatter = NumeralTickFormatter(format="0%")
-        self._image_plot = _plot(
-            "Best scores so far", height=380, match_aspect=True, x_range=Range1d(start=0, end=1), y_range=Range1d(start=1, end=0)
-        )
-        self._image_plot.image(
+        self._image_plot = XX        self._image_plot.image(
             image="image", x=0, y=0, dw="dw", dh="dh", source=self.preview, color_mapper=self._colours
         )
         self._image_plot.axis.visible = False
@@ -213,6 +211,8 @@ class Page:
             height, width = target.cells.shape
             _put(self.preview, {"image": [target.cells.copy()], "dw": [width], "dh": [height]})
             self._image_plot.x_range.end, self._image_plot.y_range.start = width, height
+            scale = PREVIEW_PIXELS / max(height, width)
+            self._image_plot.frame_width, self._image_plot.frame_height = round(width * scale), round(height * scale)
             self._image_plot.title.text = f"Best scores so far: {name}"
             values = target.cells[np.isfinite(target.cells)]
             self._histogram.title.text = (
