@@ -122,7 +122,16 @@ class Page:
             text_font_size="11px",
         )
         self._stage_plot.xaxis.formatter = NumeralTickFormatter(format="0%")
-        self._image_plot = XX        self._image_plot.image(
+        self._image_plot = figure(
+            title="Best scores so far",
+            toolbar_location=None,
+            tools="",
+            frame_width=PREVIEW_PIXELS,
+            frame_height=PREVIEW_PIXELS,
+            x_range=Range1d(start=0, end=1),
+            y_range=Range1d(start=1, end=0),
+        )
+        self._image_plot.image(
             image="image", x=0, y=0, dw="dw", dh="dh", source=self.preview, color_mapper=self._colours
         )
         self._image_plot.axis.visible = False
@@ -212,7 +221,10 @@ class Page:
             _put(self.preview, {"image": [target.cells.copy()], "dw": [width], "dh": [height]})
             self._image_plot.x_range.end, self._image_plot.y_range.start = width, height
             scale = PREVIEW_PIXELS / max(height, width)
-            self._image_plot.frame_width, self._image_plot.frame_height = round(width * scale), round(height * scale)
+            self._image_plot.frame_width, self._image_plot.frame_height = (
+                round(width * scale),
+                round(height * scale),
+            )
             self._image_plot.title.text = f"Best scores so far: {name}"
             values = target.cells[np.isfinite(target.cells)]
             self._histogram.title.text = (
