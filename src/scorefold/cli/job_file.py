@@ -43,6 +43,11 @@ def commands() -> dict[str, Callable[..., Any]]:
     }
 
 
+def keys_of(command: str) -> list[Parameter]:
+    """Return what job files of a command may hold: all that it takes but the wish to have one written."""
+    return [parameter for parameter in parameters_of(commands()[command]) if parameter.name != "write_job"]
+
+
 @dataclass(frozen=True)
 class Job:
     """A command with its options.
@@ -70,7 +75,7 @@ class Job:
 
     def arguments(self) -> list[str]:
         """Return what would be typed."""
-        parameters = [p for p in parameters_of(commands()[self.command]) if p.name in self.values]
+        parameters = [p for p in keys_of(self.command) if p.name in self.values]
         options = [text for p in parameters if not p.positional for text in _typed(p, self.values[p.name])]
         words = [text for p in parameters if p.positional for text in _texts(self.values[p.name])]
         return [*self.command.split(), *options, "--", *words]
@@ -104,7 +109,7 @@ def read_job(path: str) -> Job:
         problem = "names no command" if said is None else f"command {in_one_line(said)!r} is unknown"
         raise InputError(f'job "{path}": {problem}. Begin with command: {", ".join(commands())}.')
     command = read.pop("command")
-    parameters = parameters_of(commands()[command])
+    parameters = keys_of(command)
     values = _validated(path, parameters, read)
     folder = Path(path).absolute().parent
     return Job(
@@ -227,9 +232,9 @@ def write_job(path: str, command: str, given: Mapping[str, Any]) -> None:
 
     folder = Path(path).absolute().parent
     lines: dict[str, Any] = {"command": command}
-    for parameter in parameters_of(commands()[command]):
+    for parameter in keys_of(command):
         value = given.get(parameter.name)
-        if parameter.name != "write_job" and value is not None and value != parameter.default:
+        if value is not None and value != parameter.default:
             lines[parameter.key] = _for_folder(parameter, value, folder)
     try:
         with Path(path).open("x", encoding="utf-8") as file:
