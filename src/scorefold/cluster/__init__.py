@@ -1,5 +1,7 @@
 """From plan to work done: runs and their tasks, the driver loop, and the clusters it runs on."""
 
+from typing import TYPE_CHECKING, Any
+
 from scorefold.cluster.driver import Progress, drive, run_progress
 from scorefold.cluster.executor import Executor
 from scorefold.cluster.inspect.creation import (
@@ -15,10 +17,22 @@ from scorefold.cluster.match.creation import change_picks, create_run
 from scorefold.cluster.match.result_map import ResultMap
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.profile import DASK_CONFIG
-from scorefold.cluster.queued import queued_cluster
 from scorefold.cluster.run import Run, RunReference, committed_file, repairable
 from scorefold.cluster.session import executor
 from scorefold.cluster.tls import TlsFiles
+
+if TYPE_CHECKING:
+    from scorefold.cluster.queued import queued_cluster
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Import what needs Dask when it is asked for: serial runs do without."""
+        if name != "queued_cluster":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from scorefold.cluster.queued import queued_cluster  # noqa: PLC0415
+
+        return queued_cluster
+
 
 __all__ = [
     "DASK_CONFIG",
