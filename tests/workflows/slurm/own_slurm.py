@@ -1,10 +1,11 @@
 """Runs a command beside a SLURM of its own: a controller and two nodes of one core each, on this machine.
 
-Called with a new folder and the command, in namespaces of its own for mounts, processes, host name and network; when it
-ends, all that it has started ends with its processes' namespace. Nothing of it is left but the folder.
+Called with a new folder and the command, in namespaces of its own for mounts, processes and network; when it ends, all
+that it has started ends with its processes' namespace. Nothing of it is left but the folder.
 """
 
 import os
+import platform
 import secrets
 import subprocess
 import sys
@@ -19,7 +20,7 @@ START_SECONDS = 60
 
 CONFIGURATION = """
 ClusterName=own
-SlurmctldHost=controller({address})
+SlurmctldHost={host}({address})
 SlurmUser=root
 AuthInfo=socket={folder}/munge.socket
 StateSaveLocation={folder}/state
@@ -38,7 +39,7 @@ SchedulerParameters=sched_min_interval=100000,batch_sched_delay=0
 ReturnToService=2
 PartitionName=short Nodes=ALL Default=YES MaxTime=60 State=UP
 """
-NODE = "NodeName={name} NodeHostname=controller NodeAddr={address} Port={port} CPUs=1 RealMemory={memory}\n"
+NODE = "NodeName={name} NodeHostname={host} NodeAddr={address} Port={port} CPUs=1 RealMemory={memory}\n"
 
 
 def run(*words: str) -> str:
@@ -54,7 +55,6 @@ def wait_until(condition, what: str) -> None:
 
 
 def start_network() -> None:
-    run("hostname", "controller")
     run("ip", "link", "set", "lo", "up")
     run("ip", "link", "add", INTERFACE, "type", "veth", "peer", "name", "other-end")
     run("ip", "addr", "add", f"{ADDRESS}/24", "dev", INTERFACE)
@@ -72,12 +72,13 @@ def start_munge(folder: Path) -> None:
 
 
 def start_slurm(folder: Path) -> None:
+    place = {"host": platform.node(), "address": ADDRESS}
     nodes = (
-        NODE.format(name=name, address=ADDRESS, port=17003 + index, memory=MEGABYTES)
+        NODE.format(name=name, port=17003 + index, memory=MEGABYTES, **place)
         for index, name in enumerate(NODES)
     )
     file = folder / "slurm.conf"
-    file.write_text(CONFIGURATION.format(folder=folder, address=ADDRESS) + "".join(nodes))
+    file.write_text(CONFIGURATION.format(folder=folder, **place) + "".join(nodes))
     os.environ["SLURM_CONF"] = str(file)
     run("slurmctld")
     for name in NODES:
