@@ -255,7 +255,7 @@ def test_nobody_but_the_user_can_read_the_credentials_and_they_are_gone_at_the_e
 def test_the_dashboard_is_for_this_machine_unless_told_otherwise(batch_system):
     batch_system.holds = True
     with queued_cluster("slurm", 1, HERE, LIMIT) as client:
-        assert client.cluster.scheduler.http_server._sockets
+        assert client.dashboard_link.startswith("http://127.0.0.1:")
         address = next(iter(client.cluster.scheduler.http_server._sockets.values())).getsockname()[0]
         assert address == "127.0.0.1"
 

@@ -86,6 +86,12 @@ def test_every_option_and_command_that_the_pages_name_exists():
                 "--tls-ca-file",
                 "--dashboard-address",
                 "--runs",
+                "--lifetime",
+                "--lifetime-stagger",
+                "--me",
+                "--partition",
+                "--time",
+                "--wrap",
             }
             assert shown in known | outside, f"{page.name}: {shown}"
 

@@ -1,5 +1,6 @@
 """`scorefold submit`: hand a job to a cluster, and leave."""
 
+import contextlib
 import os
 import shlex
 import subprocess
@@ -13,14 +14,14 @@ import typer
 
 from scorefold.cli import status
 from scorefold.cli.console import say
-from scorefold.cli.execution import SCHEDULER_VARIABLE, Workplace, planning_only
+from scorefold.cli.execution import SCHEDULER_VARIABLE, Workplace, planning_only, read_cluster_config
 from scorefold.cli.job_file import Job, read_job
 from scorefold.cli.options import WORKPLACE_OPTIONS, Quiet, with_options
 from scorefold.cli.usage import usage_message
 from scorefold.errors import InputError, StoreError, cancel_command
 
 if TYPE_CHECKING:
-    from scorefold.cluster import PlannedRun
+    from scorefold.cluster import PlannedRun, Run
 
 EXAMPLES = (
     "Examples:\n\n"
@@ -42,13 +43,19 @@ def command(
 ) -> int:
     """Have a job done without staying: its driver runs on the cluster, or in the background of this machine.
 
-    It returns when the run is planned, or says what is wrong with it. Options given here go before those of the job.
+    It returns when the run is planned, or says what is wrong with it; with --cluster, as soon as the driver is a job in
+    the queue. Options given here go before those of the job.
     """
     given = read_job(job)
     if any(place[name] is not None for name in ("workers", "scheduler", "scheduler_file", "cluster")):
         given = given.with_values(dict.fromkeys(WORKPLACE_OPTIONS))
     given = given.with_values({name: value for name, value in place.items() if value is not None})
-    elsewhere = _on_scheduler(given, quiet=quiet) if _has_scheduler(given) else _in_background(given)
+    if "cluster" in given.values:
+        elsewhere = _as_batch_job(given)
+    elif _has_scheduler(given):
+        elsewhere = _on_scheduler(given, quiet=quiet)
+    else:
+        elsewhere = _in_background(given)
     if not quiet:
         say(f"submitted  {elsewhere}")
         location = shlex.quote(given.location)
@@ -57,9 +64,20 @@ def command(
         )
     if not wait:
         return 0
-    from scorefold.cluster import open_run
+    return status.follow(_begun(given.location), given.location, quiet=quiet)
 
-    return status.follow(open_run(given.location), given.location, quiet=quiet)
+
+def _begun(location: str) -> "Run":
+    """Return a run as soon as it is planned and somebody has worked on it: a job may queue for hours."""
+    from scorefold.cluster import open_run
+    from scorefold.store import driver_of, why_stopped
+
+    while True:
+        with contextlib.suppress(StoreError):  # not there yet
+            run = open_run(location)
+            if driver_of(run.store) or run.store.committed() or why_stopped(run.store):
+                return run
+        time.sleep(LOOK_SECONDS)
 
 
 def _has_scheduler(job: Job) -> bool:
@@ -108,25 +126,43 @@ def plan_here(arguments: Sequence[str]) -> "PlannedRun":
     return planned[0]
 
 
+def _as_batch_job(job: Job) -> str:
+    from scorefold.cluster import submit_driver
+
+    config = job.values.get("cluster_config")
+    given = config if isinstance(config, dict) else read_cluster_config(config)
+    log, kind = _log_of(job), job.values["cluster"]
+    command = [sys.executable, "-m", "scorefold", *job.arguments()]
+    number = submit_driver(kind, given, command, log.absolute())
+    return f"{job.command}, driven by job {number} of {kind}; it tells in {log}"
+
+
+def _log_of(job: Job) -> Path:
+    """Return where a driver elsewhere writes what it says, beside its run, and make sure that it can."""
+    whole = job.location.rstrip("/")
+    log = Path(f"{whole.rsplit('/', 1)[-1] if '://' in whole else whole}.log")
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_bytes(b"")
+    except OSError as error:
+        raise InputError(f'log "{log}": cannot be written ({error.strerror or error}).') from None
+    return log
+
+
 def _in_background(job: Job) -> str:
     """Start the command as a process that outlives this one, and wait until it is at work."""
     from scorefold.cluster import open_run
     from scorefold.store import driver_of
 
-    name = job.location.rstrip("/").rsplit("/", 1)[-1] if "://" in job.location else job.location.rstrip("/")
-    log = Path(f"{name}.log")
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - ourselves
-                [sys.executable, "-m", "scorefold", *job.arguments()],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-    except OSError as error:
-        raise InputError(f'log "{log}": cannot be written ({error.strerror or error}).') from None
+    log = _log_of(job)
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603 - ourselves
+            [sys.executable, "-m", "scorefold", *job.arguments()],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
     title = ""
     while process.poll() is None and not title:
         time.sleep(LOOK_SECONDS)
