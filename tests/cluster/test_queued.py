@@ -264,9 +264,9 @@ def test_the_dashboard_is_for_this_machine_unless_told_otherwise(batch_system):
 def test_every_batch_system_is_given_jobs_of_its_own_form(batch_system, kind, monkeypatch):
     monkeypatch.setenv("LSF_ENVDIR", str(batch_system.folder))
     (batch_system.folder / "lsf.conf").write_text("LSF_UNIT_FOR_LIMITS=MB\n")
-    system = queued._system(kind)
+    system = queued.batch_system(kind)
     config = {"interface": "lo", **({"disk": "1GB"} if kind == "htcondor" else {})}
-    given = queued._settings(kind, system, config)
+    given = queued.settings(kind, system, config)
     with queued._credentials(kind, None) as security:
         cluster = system(security=security, **queued._options(kind, given, LIMIT))
     with cluster:

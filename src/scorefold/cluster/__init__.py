@@ -66,5 +66,6 @@ __all__ = [
     "queued_cluster",
     "repairable",
     "run_progress",
+    "submit_driver",
     "submit_run",
 ]

@@ -114,6 +114,34 @@ def test_jobs_that_are_cancelled_half_way_change_nothing(
         assert len(list((tmp_path / "logs").glob("*.err"))) > 2, "nobody else could finish the run"
 
 
+def test_a_submitted_job_has_its_driver_in_the_queue_as_well(on_slurm, expected, out, tmp_path, output_of):
+    coin_scene(out / "data")
+    (tmp_path / "logs").mkdir()
+    jobs = {"queue": "short", "interface": "cluster", "log_directory": str(tmp_path / "logs")}
+    job = {
+        "command": "match",
+        "targets": [
+            str(out / "data" / f"{name}.png") for name in ("coins-turned", "brick", "gravel", "grass")
+        ],
+        "template": str(out / "data" / "coin.png"),
+        "mask": "disk",
+        "mask-radius": 22,
+        "step": STEP,
+        "threshold": 0.6,
+        "out": str(out / "run"),
+        "cluster": "slurm",
+        "cluster-config": {**jobs, "driver": {"memory": "1GiB", "walltime": "00:20:00"}},
+    }
+    (tmp_path / "job.yaml").write_text(json.dumps(job))
+    done = on_slurm(sys.executable, "-m", "scorefold", "submit", str(tmp_path / "job.yaml"), "--wait")
+    assert done.returncode == 0, done.stdout + done.stderr + (out / "run.log").read_text()
+    assert "driven by job " in done.stdout
+    assert done.stdout.endswith("finished\n")
+    found = output_of(str(out / "run"))
+    assert found.pop("report.html")  # it says in other words what was asked for
+    assert found == {name: data for name, data in expected.items() if name != "report.html"}
+
+
 @pytest.mark.parametrize(
     ("options", "configuration", "says"),
     [
