@@ -2,12 +2,13 @@
 
 # mypy: allow-untyped-calls
 
+import asyncio
 import contextlib
 import queue
 import sys
 import time
 import uuid
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Awaitable, Generator, Iterator, Sequence
 from typing import Any
 
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
@@ -19,6 +20,7 @@ from scorefold.cluster.executor import Outcome
 from scorefold.cluster.run import RunReference
 from scorefold.cluster.tasks import run_on_worker
 from scorefold.errors import StoreError, resume_command
+from scorefold.events import TOPIC
 from scorefold.planning.node import PRIORITY, Node
 
 try:
@@ -53,6 +55,7 @@ class DaskExecutor:
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self._telling: Any = None
 
     @property
     def workers(self) -> int:
@@ -60,7 +63,19 @@ class DaskExecutor:
         queued = _queued_cluster(self.client)
         return max(1, len(self.client.nthreads()), 0 if queued is None else len(queued.plan))
 
-    def run(self, run: RunReference, wave: Sequence[Node]) -> Generator[Outcome]:
+    def tell(self, message: dict[str, Any], *, last: bool = False) -> None:
+        """Log an event with the scheduler; one that has not taken in the last one is spared the next."""
+        busy = self._telling is not None and not self._telling.done()
+        if self.client.status != "running" or (busy and not last):
+            return
+        client: Any = self.client
+        said = client.scheduler.log_event(topic=TOPIC, msg=message)
+        self._telling = asyncio.run_coroutine_threadsafe(_quietly(said), client.loop.asyncio_loop)
+        if last:
+            with contextlib.suppress(TimeoutError):  # a scheduler that hangs
+                self._telling.result(CANCEL_SECONDS)
+
+    def run(self, run: RunReference, wave: Sequence[Node]) -> Generator[Outcome | None]:
         """Submit the wave as one graph and yield outcomes as they come; see `Executor.run`.
 
         Raises
@@ -79,6 +94,9 @@ class DaskExecutor:
         by_key = {nodes[str(future.key)].key: future for future in futures}
         try:
             for future in self._completed(run, futures):
+                if future is None:
+                    yield None
+                    continue
                 node = nodes[str(future.key)]
                 if future.status == "finished":
                     yield Outcome(node)
@@ -105,8 +123,10 @@ class DaskExecutor:
             for future in futures:
                 future.release()  # cycles within Dask would keep it for a while
 
-    def _completed(self, run: RunReference, futures: "Sequence[Future[None]]") -> "Iterator[Future[None]]":
-        """Yield futures as they end; unlike Dask's own iterator, end when the scheduler is gone for good.
+    def _completed(
+        self, run: RunReference, futures: "Sequence[Future[None]]"
+    ) -> "Iterator[Future[None] | None]":
+        """Yield futures as they end, and None while none does; end when the scheduler is gone for good.
 
         What is handed to a client that has given up connecting, but is not closed yet, stays pending for ever.
         """
@@ -127,6 +147,13 @@ class DaskExecutor:
                             f"no worker has been at work for {IDLE_SECONDS / 60:.0f} minutes. What is done is kept; "
                             f"start workers and go on with: {resume_command(run.location)}"
                         ) from None
+                    yield None
+
+
+async def _quietly(said: Awaitable[object]) -> None:
+    """Wait for what nobody misses."""
+    with contextlib.suppress(Exception):
+        await said
 
 
 class _Watch:

@@ -18,7 +18,7 @@ from dask.utils import parse_bytes
 from distributed import Client, Security
 
 from scorefold.cluster.jobs import Jobs, refused
-from scorefold.cluster.local import LOOPBACK, _dashboard_address, configuration, prepare
+from scorefold.cluster.local import LOOPBACK, PRELOAD, _dashboard_address, configuration, prepare
 from scorefold.cluster.profile import DASK_CONFIG
 from scorefold.errors import InputError
 
@@ -39,6 +39,9 @@ OURS |= {"scheduler_cls", "security", "silence_logs"}
 
 RETIRED = {"dashboard_address", "env_extra", "extra", "header_skip", "host", "job_extra"}
 """Keyword arguments that dask-jobqueue refuses, or has renamed."""
+
+DRIVER = "driver"
+"""Key of a configuration: what the job of a driver has that those of workers have not."""
 
 STARTER_BYTES = 2**27
 """Memory for the process that starts the workers of a job (73 MiB were measured)."""
@@ -75,8 +78,8 @@ def queued_cluster(kind: str, workers: int, config: Mapping[str, Any], memory_li
     """
     if workers < 1:
         raise InputError(f"workers {workers}: give a number of processes, 1 or more.")
-    system = _system(kind)
-    given = _settings(kind, system, config)
+    system = batch_system(kind)
+    given = settings(kind, system, {name: value for name, value in config.items() if name != DRIVER})
     folder = given.pop("shared_temp_directory", None)
     with dask.config.set(_configuration(given)), _credentials(kind, folder) as security:
         options = _options(kind, given, memory_limit)
@@ -90,7 +93,7 @@ def queued_cluster(kind: str, workers: int, config: Mapping[str, Any], memory_li
                 yield client
 
 
-def _system(kind: str) -> Any:
+def batch_system(kind: str) -> Any:
     """Return dask-jobqueue's class for a batch system that is there."""
     if kind not in SYSTEMS:
         raise InputError(f'cluster "{kind}": unknown. Use {", ".join(SYSTEMS)}.')
@@ -108,7 +111,7 @@ def _system(kind: str) -> Any:
     return system
 
 
-def _settings(kind: str, system: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+def settings(kind: str, system: Any, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is set in the configuration, or else in Dask's; both may write dashes in names."""
     from dask_jobqueue.core import Job, JobQueueCluster  # noqa: PLC0415
 
@@ -174,6 +177,7 @@ def _options(kind: str, given: Mapping[str, Any], memory_limit: int) -> dict[str
         "memory": memory,
         # Workers' pages, and all of the dashboard, tell everybody who asks what goes on.
         "scheduler_options": {
+            "preload": [PRELOAD],
             "dashboard_address": _dashboard_address(),
             **given.get("scheduler_options", {}),
         },
