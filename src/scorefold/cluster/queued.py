@@ -18,7 +18,7 @@ from dask.utils import parse_bytes
 from distributed import Client, Security
 
 from scorefold.cluster.jobs import Jobs, refused
-from scorefold.cluster.local import LOOPBACK, PRELOAD, _dashboard_address, configuration, prepare
+from scorefold.cluster.local import LOOPBACK, PRELOAD, configuration, dashboard_address_here, prepare
 from scorefold.cluster.profile import DASK_CONFIG
 from scorefold.errors import InputError
 
@@ -178,7 +178,7 @@ def _options(kind: str, given: Mapping[str, Any], memory_limit: int) -> dict[str
         # Workers' pages, and all of the dashboard, tell everybody who asks what goes on.
         "scheduler_options": {
             "preload": [PRELOAD],
-            "dashboard_address": _dashboard_address(),
+            "dashboard_address": dashboard_address_here(),
             **given.get("scheduler_options", {}),
         },
         "worker_extra_args": [
