@@ -21,9 +21,11 @@ from scorefold.io import (
     read_array,
     read_region,
 )
+from scorefold.io.formats.files import on_disk
 from scorefold.io.names import readable_path, safe_name
-from scorefold.io.targets import absolute_path
+from scorefold.io.targets import absolute_path, reason_of
 from scorefold.io.units import unit_ratio
+from scorefold.object_stores import is_url, statuses_kept
 from scorefold.planning.content import examine
 from scorefold.planning.estimate import Estimate
 from scorefold.planning.inspect_request import InspectRequest, TrainRequest
@@ -137,7 +139,8 @@ def _prepare_match(request: MatchRequest) -> PreparedMatch:
     template = search_template(values, mask, rotations, search)
     picks = _pick_options(request, mask)
 
-    targets, given, unreadable = _targets(request, template)
+    with statuses_kept():
+        targets, given, unreadable = _targets(request, template)
     _compare_pixel_sizes(request, targets)
     target_mask = _target_mask(request, score, targets) if request.target_mask is not None else None
     shapes = [target.shape for target in targets]
@@ -189,7 +192,7 @@ def _template_label(request: MatchRequest) -> str:
 
 def _mask(request: MatchRequest, shape: tuple[int, ...]) -> NDArray[np.float32]:
     mask = request.mask
-    if isinstance(mask, str) and (mask in MASK_SHAPES or not Path(mask).exists()):
+    if is_mask_shape(mask):
         return template_mask(mask, shape, radius=request.mask_radius, soft_edge=request.mask_edge)
     if request.mask_radius is not None or request.mask_edge:
         raise InputError(
@@ -198,6 +201,13 @@ def _mask(request: MatchRequest, shape: tuple[int, ...]) -> NDArray[np.float32]:
     if _is_path(mask):
         return check_mask(_read_weights(request, mask, "mask"), shape, str(mask))
     return check_mask(np.asarray(mask), shape, "array")
+
+
+def is_mask_shape(mask: Any) -> bool:
+    """Tell whether a mask is asked for by the name of its shape, or what is meant for one, rather than given."""
+    if not isinstance(mask, str) or is_url(mask):
+        return False
+    return mask in MASK_SHAPES or not Path(mask).exists()
 
 
 def _read_weights(request: MatchRequest, path: Any, role: str) -> Array:
@@ -211,7 +221,7 @@ def _rotations(request: MatchRequest, mask: NDArray[np.float32]) -> NDArray[np.f
         if request.step is not None:
             raise InputError("rotations and step: give one of them.")
         if _is_path(request.rotations):
-            return read_rotations(request.rotations, dimensions)
+            return _read_rotations(request.rotations, dimensions)
         return check_rotations(request.rotations, dimensions)
     step = request.step
     if step is None:
@@ -222,6 +232,17 @@ def _rotations(request: MatchRequest, mask: NDArray[np.float32]) -> NDArray[np.f
     if dimensions == 2:
         return plane_rotations(step, *request.angle_range)
     return space_rotations(step, request.symmetry)
+
+
+def _read_rotations(path: str | os.PathLike[str], dimensions: int) -> NDArray[np.float64]:
+    try:
+        with on_disk(path) as file:
+            try:
+                return read_rotations(file, dimensions)
+            except InputError as error:
+                raise InputError(str(error).replace(str(file), str(path))) from None
+    except OSError as error:
+        raise InputError(f'rotations "{path}": {reason_of(error)}. Check the path.') from None
 
 
 def _fourier(name: str) -> str:

@@ -1,0 +1,193 @@
+"""Files on disk and objects at URLs, opened alike: as a stream, or as an array of which parts are read."""
+
+import contextlib
+import itertools
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scorefold.io.formats.layout import FormatError
+from scorefold.object_stores import ObjectReader, is_url, object_status, read_object
+
+SMALL_GAP = 2**18
+"""Bytes that are rather read along than left out by a request of their own."""
+
+LARGEST_REQUEST = 2**23
+"""Bytes of a request that holds more than one run of values."""
+
+
+def version_of(path: str) -> tuple[Any, ...]:
+    """Return what changes when a file or object is written again; the second value is its size.
+
+    Raises
+    ------
+    OSError
+        If it is not there or must not be read.
+    """
+    if is_url(path):
+        status = object_status(path)
+        return status.changed, status.size, status.e_tag
+    found = os.stat(path)
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def size_of(path: str) -> int:
+    """Return the number of bytes in a file or object.
+
+    Raises
+    ------
+    FormatError
+        If it is empty.
+    """
+    size: int = version_of(path)[1]
+    if size == 0:
+        raise FormatError("empty file")
+    return size
+
+
+def open_file(path: str) -> IO[bytes]:
+    """Open a file or object for reading."""
+    return cast("IO[bytes]", ObjectReader(path)) if is_url(path) else Path(path).open("rb")
+
+
+def content_of(path: str) -> bytes:
+    """Return all bytes of a file or object.
+
+    Raises
+    ------
+    FormatError
+        If it is empty.
+    """
+    content = read_object(path) if is_url(path) else Path(path).read_bytes()
+    if not content:
+        raise FormatError("empty file")
+    return content
+
+
+@contextlib.contextmanager
+def on_disk(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give the path of a file, for libraries that take no other; of an object, that of a copy.
+
+    Parameters
+    ----------
+    path : path-like
+        A file, or the URL of an object.
+
+    Yields
+    ------
+    Path
+        With the ending of the original; a copy is removed afterwards.
+    """
+    text = os.fspath(path)
+    if not is_url(text):
+        yield Path(text)
+        return
+    with tempfile.TemporaryDirectory(prefix="scorefold-") as folder:
+        copy = Path(folder) / f"copy{Path(text).suffix}"
+        with open_file(text) as source, copy.open("wb") as target:
+            shutil.copyfileobj(source, target)
+        yield copy
+
+
+def values_of(path: str, dtype: np.dtype[Any], shape: tuple[int, ...], start: int, order: str = "C") -> Any:
+    """Return the values that lie in a file, one behind the other, as an array that reads what is indexed.
+
+    Parameters
+    ----------
+    path : str
+        A file or object.
+    dtype : numpy.dtype
+        Of the values.
+    shape : tuple of int
+        Of the array.
+    start : int
+        Where the first value lies.
+    order : {"C", "F"}
+        Which index runs fastest: the last or the first.
+
+    Returns
+    -------
+    numpy.memmap or ObjectValues
+        Of a file or an object.
+    """
+    if not is_url(path):
+        return np.memmap(path, dtype, "r", start, shape, cast("Any", order))
+    return ObjectValues(ObjectReader(path), dtype, shape, start, order)
+
+
+class ObjectValues:
+    """The array that lies in an object; only what is indexed is read, by as few requests as are worth it.
+
+    Parameters
+    ----------
+    reader : ObjectReader
+        The object.
+    dtype, shape, start, order
+        As in `values_of`.
+
+    Raises
+    ------
+    FormatError
+        If the object ends before the array does.
+    """
+
+    def __init__(
+        self, reader: ObjectReader, dtype: np.dtype[Any], shape: tuple[int, ...], start: int, order: str
+    ) -> None:
+        needed = start + math.prod(shape) * dtype.itemsize
+        if needed > reader.status.size:
+            raise FormatError(f"truncated file ({reader.status.size} bytes of at least {needed})")
+        self.dtype, self.shape, self.ndim = dtype, shape, len(shape)
+        self._reader, self._start, self._fortran = reader, start, order == "F"
+
+    def __getitem__(self, index: tuple[int | slice, ...]) -> NDArray[Any]:
+        if self._fortran:
+            return self._read(self.shape[::-1], index[::-1]).T
+        return self._read(self.shape, index)
+
+    def _read(self, shape: tuple[int, ...], index: tuple[int | slice, ...]) -> NDArray[Any]:
+        bounds = [
+            part.indices(n)[:2] if isinstance(part, slice) else (int(part), int(part) + 1)
+            for part, n in zip(index, shape, strict=True)
+        ]
+        lengths = [stop - start for start, stop in bounds]
+        # Runs of values that lie side by side: over the last axis, and those before it while whole ones are taken.
+        inner = len(shape) - 1
+        while inner > 0 and lengths[inner] == shape[inner]:
+            inner -= 1
+        strides = [math.prod(shape[axis + 1 :]) * self.dtype.itemsize for axis in range(len(shape))]
+        steps = [
+            np.arange(start, stop, dtype=np.int64) * stride
+            for (start, stop), stride in zip(bounds[:inner], strides, strict=False)
+        ]
+        first = self._start + bounds[inner][0] * strides[inner]
+        starts = first + sum(np.meshgrid(*steps, indexing="ij"), np.int64(0)).ravel() if steps else [first]
+        run = lengths[inner] * strides[inner]
+        values = np.empty((len(starts), run), np.uint8)
+        requests = list(_requests([int(start) for start in starts], run))
+        data = self._reader.fetch_all([bounds for bounds, _ in requests])
+        rows = iter(values)
+        for ((begin, _), places), part in zip(requests, data, strict=True):
+            held = np.frombuffer(part, np.uint8)
+            for place, row in zip(places, itertools.islice(rows, len(places)), strict=True):
+                row[:] = held[place - begin : place - begin + run]
+        kept = [n for n, part in zip(lengths, index, strict=True) if isinstance(part, slice)]
+        return values.reshape(-1).view(self.dtype).reshape(kept)
+
+
+def _requests(starts: list[int], run: int) -> Iterator[tuple[tuple[int, int], list[int]]]:
+    """Put runs of bytes that are near to each other into one request: its bounds, and where its runs start."""
+    taken = starts[:1]
+    for start in starts[1:]:
+        if start - (taken[-1] + run) > SMALL_GAP or start + run - taken[0] > LARGEST_REQUEST:
+            yield (taken[0], taken[-1] + run), taken
+            taken = []
+        taken.append(start)
+    yield (taken[0], taken[-1] + run), taken
