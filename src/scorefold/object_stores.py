@@ -3,12 +3,16 @@
 import contextlib
 import hashlib
 import io
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scorefold.credentials import check_url, without_credentials
@@ -265,6 +269,31 @@ class ObjectReader(io.RawIOBase):
             for first in range(0, len(ranges), CONCURRENT_REQUESTS):  # no more of them are held at a time
                 part = ranges[first : first + CONCURRENT_REQUESTS]
                 yield from pool.map(lambda bounds: self.fetch(*bounds), part)
+
+
+@contextlib.contextmanager
+def on_disk(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give the path of a file, for libraries that take no other; of an object, that of a copy.
+
+    Parameters
+    ----------
+    path : path-like
+        A file, or the URL of an object.
+
+    Yields
+    ------
+    Path
+        With the ending of the original; a copy is removed afterwards.
+    """
+    text = os.fspath(path)
+    if not is_url(text):
+        yield Path(text)
+        return
+    with tempfile.TemporaryDirectory(prefix="scorefold-") as folder:
+        copy = Path(folder) / f"copy{Path(text).suffix}"
+        with ObjectReader(text) as source, copy.open("wb") as target:
+            shutil.copyfileobj(source, target)
+        yield copy
 
 
 def list_folder(url: str) -> tuple[list[str], list[str]]:

@@ -2,11 +2,10 @@
 
 import contextvars
 import dataclasses
-import glob
 import math
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,15 +13,15 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from scorefold.credentials import check_url, without_credentials
+from scorefold.credentials import without_credentials
 from scorefold.errors import InputError, in_one_line
 from scorefold.io.formats import FORMAT_OF_SUFFIX, FORMATS, FormatError, StoredArray
 from scorefold.io.formats.decoding_limit import MOST_PAGES
 from scorefold.io.formats.image import opencv_silenced
 from scorefold.io.formats.layout import SPATIAL_AXES, Pages, assign_roles, check_channel, result_dtype
-from scorefold.io.formats.zarr_arrays import is_node, is_run, split_node
+from scorefold.io.formats.zarr_arrays import split_node
+from scorefold.io.listing import is_object, paths_of, suffix_of
 from scorefold.io.names import unique_names
-from scorefold.io.object_listing import is_object, objects_at
 from scorefold.io.units import METRES, unit_name
 from scorefold.object_stores import is_url
 
@@ -194,7 +193,7 @@ def find_targets(
         patterns = [patterns]
     found: list[tuple[TargetSource, str]] = []
     unreadable: list[UnreadableTarget] = []
-    paths = list(dict.fromkeys(path for pattern in patterns for path in _match(pattern)))
+    paths = list(dict.fromkeys(path for pattern in patterns for path in paths_of(pattern)))
 
     def look_into(path: str) -> list[tuple[TargetSource, str]] | UnreadableTarget:
         try:
@@ -257,69 +256,6 @@ def reason_of(error: BaseException) -> str:
     if not isinstance(error, ValueError) or not text.strip():
         text = f"{type(error).__name__}: {text}".rstrip(": \n")
     return in_one_line(text, _LONGEST_REASON)
-
-
-def absolute_path(path: str | Path) -> str:
-    """Return the absolute path of a local file; leave a URL as it is.
-
-    Parameters
-    ----------
-    path : str or Path
-        Path, ``file://`` URL or other URL.
-
-    Returns
-    -------
-    str
-        The path. Links are not followed: names come from what the user wrote.
-
-    Raises
-    ------
-    InputError
-        If it is a URL that holds credentials.
-    """
-    text = os.fspath(path).removeprefix("file://")
-    check_url(text)
-    return text.rstrip("/") if is_url(text) else os.path.abspath(os.path.expanduser(text))
-
-
-def _match(pattern: str | Path) -> list[str]:
-    if pattern == "":
-        raise InputError('target "": an empty name. Pass a file, folder or glob pattern.')
-    path = absolute_path(pattern)
-    if is_url(path):
-        return objects_at(path)
-    if os.path.lexists(path):
-        if not Path(path).is_dir() or is_node(path) or path.endswith(".zarr"):
-            return [path]
-        inside = [str(entry) for entry in sorted(Path(path).iterdir()) if not entry.name.startswith(".")]
-        matched = list(_supported(inside))
-        remedy = f"no image or volume files in this folder. Supported are {' '.join(FORMAT_OF_SUFFIX)}"
-    else:
-        matched = list(_supported(sorted(glob.glob(path, recursive=True))))
-        remedy = "no such file, and no image or volume files match it. Check the path; quote glob patterns"
-    if not matched:
-        raise InputError(f'target "{pattern}": {remedy}.')
-    return matched
-
-
-def _supported(paths: Iterable[str]) -> Iterator[str]:
-    stores: set[Path] = set()
-    for path in paths:
-        if stores and not stores.isdisjoint(Path(path).parents):
-            continue
-        suffix = _suffix(path)
-        if os.path.isdir(path):
-            if suffix == ".zarr" or is_node(path):
-                stores.add(Path(path))
-                if not is_run(path):
-                    yield path
-        elif suffix in FORMAT_OF_SUFFIX:
-            yield path
-
-
-def _suffix(path: str) -> str:
-    """Return the ending of a file's name in lower case."""
-    return os.path.splitext(path)[1].lower()
 
 
 def sources_in(
@@ -410,7 +346,7 @@ def describe(path: str) -> tuple[str, list[StoredArray]]:
         return "zarr", FORMATS["zarr"].probe(store, part)
     if not stat.S_ISREG(mode):
         raise ValueError("not a regular file")
-    suffix = _suffix(path)
+    suffix = suffix_of(path)
     if suffix not in FORMAT_OF_SUFFIX:
         raise ValueError(f'unsupported file type "{suffix}"; supported are {" ".join(FORMAT_OF_SUFFIX)}')
     format_name = FORMAT_OF_SUFFIX[suffix]

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
 from scorefold.errors import InputError
-from scorefold.io.object_listing import is_object
+from scorefold.io.listing import is_object
 from scorefold.object_stores import is_url, object_status
 
 Threshold = float | str

@@ -21,11 +21,10 @@ from scorefold.io import (
     read_array,
     read_region,
 )
-from scorefold.io.formats.files import on_disk
+from scorefold.io.listing import absolute_path
 from scorefold.io.names import readable_path, safe_name
-from scorefold.io.targets import absolute_path, reason_of
 from scorefold.io.units import unit_ratio
-from scorefold.object_stores import is_url, statuses_kept
+from scorefold.object_stores import statuses_kept
 from scorefold.planning.content import examine
 from scorefold.planning.estimate import Estimate
 from scorefold.planning.inspect_request import InspectRequest, TrainRequest
@@ -35,7 +34,7 @@ from scorefold.planning.planner import check_fits, make_plan, resolve_engine, se
 from scorefold.planning.request import MatchRequest
 from scorefold.rotations import check_rotations, plane_rotations, read_rotations, space_rotations
 from scorefold.scoring.fft import available_providers, provider
-from scorefold.scoring.masks import MASK_SHAPES, check_mask, template_mask
+from scorefold.scoring.masks import MASK_SHAPES, check_mask, is_mask_shape, template_mask
 from scorefold.scoring.score import Score, choose_score
 from scorefold.scoring.template import Template
 from scorefold.store.commit import digest
@@ -203,13 +202,6 @@ def _mask(request: MatchRequest, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return check_mask(np.asarray(mask), shape, "array")
 
 
-def is_mask_shape(mask: Any) -> bool:
-    """Tell whether a mask is asked for by the name of its shape, or what is meant for one, rather than given."""
-    if not isinstance(mask, str) or is_url(mask):
-        return False
-    return mask in MASK_SHAPES or not Path(mask).exists()
-
-
 def _read_weights(request: MatchRequest, path: Any, role: str) -> Array:
     """Read a mask file; of one painted in gray but saved in colour, any channel will do."""
     return read_array(path, channel=0 if request.gray else request.channel, role=role)
@@ -221,7 +213,7 @@ def _rotations(request: MatchRequest, mask: NDArray[np.float32]) -> NDArray[np.f
         if request.step is not None:
             raise InputError("rotations and step: give one of them.")
         if _is_path(request.rotations):
-            return _read_rotations(request.rotations, dimensions)
+            return read_rotations(request.rotations, dimensions)
         return check_rotations(request.rotations, dimensions)
     step = request.step
     if step is None:
@@ -232,17 +224,6 @@ def _rotations(request: MatchRequest, mask: NDArray[np.float32]) -> NDArray[np.f
     if dimensions == 2:
         return plane_rotations(step, *request.angle_range)
     return space_rotations(step, request.symmetry)
-
-
-def _read_rotations(path: str | os.PathLike[str], dimensions: int) -> NDArray[np.float64]:
-    try:
-        with on_disk(path) as file:
-            try:
-                return read_rotations(file, dimensions)
-            except InputError as error:
-                raise InputError(str(error).replace(str(file), str(path))) from None
-    except OSError as error:
-        raise InputError(f'rotations "{path}": {reason_of(error)}. Check the path.') from None
 
 
 def _fourier(name: str) -> str:

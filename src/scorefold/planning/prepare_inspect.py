@@ -23,9 +23,9 @@ from scorefold.planning.images import ImageEntry, images_digest, list_images, pi
 from scorefold.planning.inspect_job import InspectJob, TrainJob
 from scorefold.planning.inspect_request import InspectRequest, TrainRequest
 from scorefold.planning.plan import group_targets
-from scorefold.planning.prepare import is_mask_shape, max_pixels
+from scorefold.planning.prepare import max_pixels
 from scorefold.planning.truth import check_threshold, known_truth, truth_to_bytes
-from scorefold.scoring.masks import check_mask, template_mask
+from scorefold.scoring.masks import check_mask, is_mask_shape, template_mask
 from scorefold.store.commit import digest
 
 Array = NDArray[Any]

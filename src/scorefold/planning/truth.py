@@ -14,11 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scorefold.errors import InputError, ScorefoldWarning, in_one_line
-from scorefold.io.formats.files import on_disk
+from scorefold.io.listing import absolute_path, folders_with_images
 from scorefold.io.names import readable_path
-from scorefold.io.object_listing import folders_with_images
-from scorefold.io.targets import TargetSource, absolute_path, find_targets, reason_of
-from scorefold.object_stores import is_url
+from scorefold.io.targets import TargetSource, find_targets, reason_of
+from scorefold.object_stores import is_url, on_disk
 from scorefold.planning.images import ImageEntry
 from scorefold.planning.inspect_job import MeasureOptions
 from scorefold.planning.row_table import ROW_GROUP, RowTable

@@ -105,6 +105,11 @@ class Blobs:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    @property
+    def on_disk(self) -> bool:
+        """Whether names are listed by the operating system rather than by requests, which cost time and money."""
+        return isinstance(self._store, LocalStore)
+
     def put(self, name: str, data: bytes) -> None:
         """Write `data` under `name`."""
         self.put_buffer(name, default_buffer_prototype().buffer.from_bytes(data))

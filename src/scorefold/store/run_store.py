@@ -151,7 +151,7 @@ class RunStore:
             If it is missing or damaged.
         """
         try:
-            array = np.asarray(zarr.open_array(self.zarr_store, path=name, mode="r")[...])
+            array = self._read(name)
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
             if is_outage(error):
                 raise
@@ -163,6 +163,9 @@ class RunStore:
                 f'run "{self.location}": array {name!r} is not the one the job names. Start a new run.'
             )
         return array
+
+    def _read(self, name: str) -> Array:
+        return np.asarray(zarr.open_array(self.zarr_store, path=name, mode="r", zarr_format=3)[...])
 
     def _write(self, name: str, array: Array) -> None:
         encoded: dict[str, Any] = {}
@@ -285,9 +288,7 @@ class RunStore:
 
     def _read_state(self, key: str, attempt: str, name: str) -> Array:
         try:
-            return np.asarray(
-                zarr.open_array(self.zarr_store, path=_state_path(key, attempt, name), mode="r")[...]
-            )
+            return self._read(_state_path(key, attempt, name))
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
             if is_outage(error):
                 raise
@@ -338,15 +339,40 @@ class RunStore:
             self.blobs.delete(_commit_name(key, checkpoint=True))
             self.blobs.delete_below(f"states/{key}")
 
+    def let_go(self, keys: Iterable[str]) -> None:
+        """Delete what others contain now, as `forget`; of a store that is asked by requests, only what records name.
+
+        What attempts without a record have left there is for `collect_garbage`.
+        """
+        if self.blobs.on_disk:
+            self.forget(keys)
+            return
+        for key in keys:
+            self._drop(key, checkpoint=True)
+            self._drop(key, checkpoint=False)
+
     def drop_checkpoint(self, key: str) -> None:
         """Delete the checkpoint of work that is committed now."""
+        self._drop(key, checkpoint=True)
+
+    def _drop(self, key: str, *, checkpoint: bool) -> None:
         try:
-            record = self.read_commit(key, checkpoint=True)
+            record = self.read_commit(key, checkpoint=checkpoint)
         except DamagedPartialError:
             record = None  # which arrays are its own cannot be told; they are garbage now
-        self.blobs.delete(_commit_name(key, checkpoint=True))
+        self.blobs.delete(_commit_name(key, checkpoint=checkpoint))
         if record is not None:
-            self.forget_attempt(key, record.attempt)
+            self.forget_arrays(record)
+
+    def forget_arrays(self, record: Commit) -> None:
+        """Delete the arrays of a record that counts no more."""
+        if self.blobs.on_disk:
+            self.forget_attempt(record.key, record.attempt)
+            return
+        for name, array in record.arrays.items():
+            place = _state_path(record.key, record.attempt, name)
+            for file in (GROUP_FILE, "/".join("c" + "0" * len(array.shape))) if array.inline is None else ():
+                self.blobs.delete(f"{place}/{file}")
 
     def forget_attempt(self, key: str, attempt: str) -> None:
         """Delete the arrays of one attempt that no record names any more."""

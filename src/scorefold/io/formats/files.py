@@ -1,11 +1,8 @@
 """Files on disk and objects at URLs, opened alike: as a stream, or as an array of which parts are read."""
 
-import contextlib
 import itertools
 import math
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, cast
@@ -69,31 +66,6 @@ def content_of(path: str) -> bytes:
     if not content:
         raise FormatError("empty file")
     return content
-
-
-@contextlib.contextmanager
-def on_disk(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give the path of a file, for libraries that take no other; of an object, that of a copy.
-
-    Parameters
-    ----------
-    path : path-like
-        A file, or the URL of an object.
-
-    Yields
-    ------
-    Path
-        With the ending of the original; a copy is removed afterwards.
-    """
-    text = os.fspath(path)
-    if not is_url(text):
-        yield Path(text)
-        return
-    with tempfile.TemporaryDirectory(prefix="scorefold-") as folder:
-        copy = Path(folder) / f"copy{Path(text).suffix}"
-        with open_file(text) as source, copy.open("wb") as target:
-            shutil.copyfileobj(source, target)
-        yield copy
 
 
 def values_of(path: str, dtype: np.dtype[Any], shape: tuple[int, ...], start: int, order: str = "C") -> Any:
