@@ -138,17 +138,17 @@ def _plain_errors() -> Iterator[None]:
     try:
         yield
     except (told.PermissionDeniedError, told.UnauthenticatedError) as error:
-        raise PermissionError(_reason(error)) from None
+        raise PermissionError(reason_of_store(error)) from None
     except told.PreconditionError:
         raise OSError("it was replaced while it was read") from None
     except told.BaseError as error:
         # Of what is refused while a bucket is listed, obstore tells in words alone.
         kinds = {"status code: 404": FileNotFoundError, "status code: 403": PermissionError}
         kind = next((kind for words, kind in kinds.items() if words in str(error)), OSError)
-        raise kind(_reason(error)) from None
+        raise kind(reason_of_store(error)) from None
 
 
-def _reason(error: Exception) -> str:
+def reason_of_store(error: Exception) -> str:
     """Return what went wrong in one line, without the request, which repeats the URL."""
     request, dash, told = str(error).partition(" - ")
     return in_one_line(without_credentials(told if dash else request), 200)

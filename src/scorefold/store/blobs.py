@@ -19,9 +19,9 @@ from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, ObjectStore
 
-from scorefold.credentials import check_url, without_credentials
-from scorefold.errors import InputError, StoreError, in_one_line
-from scorefold.object_stores import is_url, open_object_store
+from scorefold.credentials import check_url
+from scorefold.errors import InputError, StoreError
+from scorefold.object_stores import is_url, open_object_store, reason_of_store
 
 _Result = TypeVar("_Result")
 
@@ -41,7 +41,7 @@ def _wait(work: Coroutine[Any, Any, _Result]) -> _Result:
         return asyncio.run_coroutine_threadsafe(work, _event_loop()).result()
     except Exception as error:
         if is_outage(error) and not isinstance(error, OSError):
-            raise OSError(in_one_line(without_credentials(str(error)))) from None
+            raise OSError(reason_of_store(error)) from None
         raise
 
 

@@ -1,11 +1,10 @@
 """Files on disk and objects at URLs, opened alike: as a stream, or as an array of which parts are read."""
 
-import itertools
 import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +15,8 @@ from scorefold.object_stores import ObjectReader, is_url, object_status, read_ob
 SMALL_GAP = 2**18
 """Bytes that are rather read along than left out by a request of their own."""
 
-LARGEST_REQUEST = 2**23
-"""Bytes of a request that holds more than one run of values."""
+LARGEST_REQUEST = 2**22
+"""Bytes; as many requests as go on at the same time are held beside the values."""
 
 
 def version_of(path: str) -> tuple[Any, ...]:
@@ -135,31 +134,43 @@ class ObjectValues:
         while inner > 0 and lengths[inner] == shape[inner]:
             inner -= 1
         strides = [math.prod(shape[axis + 1 :]) * self.dtype.itemsize for axis in range(len(shape))]
-        steps = [
-            np.arange(start, stop, dtype=np.int64) * stride
-            for (start, stop), stride in zip(bounds[:inner], strides, strict=False)
-        ]
-        first = self._start + bounds[inner][0] * strides[inner]
-        starts = first + sum(np.meshgrid(*steps, indexing="ij"), np.int64(0)).ravel() if steps else [first]
-        run = lengths[inner] * strides[inner]
-        values = np.empty((len(starts), run), np.uint8)
-        requests = list(_requests([int(start) for start in starts], run))
-        data = self._reader.fetch_all([bounds for bounds, _ in requests])
-        rows = iter(values)
-        for ((begin, _), places), part in zip(requests, data, strict=True):
-            held = np.frombuffer(part, np.uint8)
-            for place, row in zip(places, itertools.islice(rows, len(places)), strict=True):
-                row[:] = held[place - begin : place - begin + run]
+        starts = np.full(1, self._start + bounds[inner][0] * strides[inner], np.int64)
+        for (start, stop), stride in zip(bounds[:inner], strides, strict=False):
+            starts = (starts[:, np.newaxis] + np.arange(start, stop) * stride).ravel()
+        values = np.empty(math.prod(lengths) * self.dtype.itemsize, np.uint8)
+        self._fetch(starts.tolist(), lengths[inner] * strides[inner], values)
         kept = [n for n, part in zip(lengths, index, strict=True) if isinstance(part, slice)]
-        return values.reshape(-1).view(self.dtype).reshape(kept)
+        return values.view(self.dtype).reshape(kept)
+
+    def _fetch(self, starts: list[int], run: int, values: NDArray[np.uint8]) -> None:
+        """Put runs of bytes one behind the other."""
+        pieces = [
+            (start + first, min(run - first, LARGEST_REQUEST))
+            for start in starts
+            for first in range(0, run, LARGEST_REQUEST)
+        ]
+        requests = list(_requests(pieces))
+        parts = self._reader.fetch_all([bounds for bounds, _ in requests])
+        filled = 0
+        for ((begin, _), wanted), part in zip(requests, parts, strict=True):
+            held = np.frombuffer(part, np.uint8)
+            for start, length in wanted:
+                values[filled : filled + length] = held[start - begin : start - begin + length]
+                filled += length
 
 
-def _requests(starts: list[int], run: int) -> Iterator[tuple[tuple[int, int], list[int]]]:
-    """Put runs of bytes that are near to each other into one request: its bounds, and where its runs start."""
-    taken = starts[:1]
-    for start in starts[1:]:
-        if start - (taken[-1] + run) > SMALL_GAP or start + run - taken[0] > LARGEST_REQUEST:
-            yield (taken[0], taken[-1] + run), taken
-            taken = []
-        taken.append(start)
-    yield (taken[0], taken[-1] + run), taken
+_Piece: TypeAlias = tuple[int, int]
+"""Start and length."""
+
+
+def _requests(pieces: list[_Piece]) -> Iterator[tuple[tuple[int, int], list[_Piece]]]:
+    """Put pieces that are near to each other into one request: its bounds, and its pieces."""
+    together: list[_Piece] = []
+    for start, length in pieces:
+        if together:
+            first, end = together[0][0], sum(together[-1])
+            if start - end > SMALL_GAP or start + length - first > LARGEST_REQUEST:
+                yield (first, end), together
+                together = []
+        together.append((start, length))
+    yield (together[0][0], sum(together[-1])), together
