@@ -86,6 +86,7 @@ def test_every_option_and_command_that_the_pages_name_exists():
                 "--tls-ca-file",
                 "--dashboard-address",
                 "--runs",
+                "--url",
             }
             assert shown in known | outside, f"{page.name}: {shown}"
 

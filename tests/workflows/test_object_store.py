@@ -17,6 +17,7 @@ from scorefold.demo import coin_scene
 from scorefold.errors import InputError
 from scorefold.io import find_targets
 from scorefold.rotations import plane_rotations, write_rotations
+from scorefold.testing import StoreTests
 
 SEARCH = ("--mask", "disk", "--mask-radius", "22", "--threshold", "0.6", "--fft", "scipy")
 WORKFLOW = Path(__file__).parents[2] / "workflows" / "s3.py"
@@ -142,10 +143,21 @@ def test_a_bucket_that_cannot_be_listed_is_refused_in_one_line(s3_server, photog
 
 
 @pytest.mark.long
+class TestRunsAtS3(StoreTests):
+    """A real server is a place where runs can be stored."""
+
+    @pytest.fixture
+    def location(self, s3_server, monkeypatch, request):
+        for name, value in s3_server.environment.items():
+            monkeypatch.setenv(name, value)
+        return f"s3://{s3_server.bucket}/{request.node.name}"
+
+
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_the_workflow_finds_the_coins(s3_server, tmp_path):
     url = f"s3://{s3_server.bucket}/workflow"
-    arguments = ("--url", url, "--step", "15", "--workers", "1")
+    arguments = ("--url", url, "--step", "8", "--workers", "1")
     out, _ = outcome(
         s3_server.scorefold(*arguments, folder=tmp_path, program=(sys.executable, str(WORKFLOW))), 0
     )
