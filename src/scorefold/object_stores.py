@@ -149,9 +149,10 @@ def _plain_errors() -> Iterator[None]:
 
 
 def reason_of_store(error: Exception) -> str:
-    """Return what went wrong in one line, without the request, which repeats the URL."""
-    request, dash, told = str(error).partition(" - ")
-    return in_one_line(without_credentials(told if dash else request), 200)
+    """Return what a store says in one line, without the request, which repeats the URL."""
+    text = str(getattr(error, "strerror", None) or error)
+    request, dash, told = text.partition(" - ")
+    return in_one_line(without_credentials(told if dash and "Error performing" in request else text), 200)
 
 
 def object_status(url: str) -> ObjectStatus:

@@ -124,6 +124,8 @@ def test_an_inspection_is_the_same_as_on_disk(s3_server, data_set, tmp_path, out
         scheduler="serial",
     )
     outcome(process, 1)
+    listed = [request for request in s3_server.requests() if "list-type" in request and "%2Frun" in request]
+    assert len(listed) <= 4, "whatever the number of its tasks"
     for name in ("model", "run"):
         found = output_of(s3_server.download(f"{url}/{name}", tmp_path / "found" / name))
         same_output(found, output_of(tmp_path / name))

@@ -14,8 +14,8 @@ from zarr.codecs import BytesCodec, Crc32cCodec
 from zarr.storage import MemoryStore
 
 from scorefold.analyzer import Coverage
-from scorefold.credentials import without_credentials
 from scorefold.errors import DamagedPartialError, InputError, StoreError, in_one_line
+from scorefold.object_stores import reason_of_store
 from scorefold.store.blobs import Blobs, is_outage, open_zarr_store
 from scorefold.store.commit import ArrayRecord, Commit, digest
 from scorefold.store.descriptions import GROUP_FILE
@@ -97,7 +97,7 @@ class RunStore:
                     blobs.delete_below("")
                     raise
         except Exception as error:  # noqa: BLE001 - stores raise exceptions of many kinds
-            raise InputError(f'output "{location}": cannot be written ({_reason(error)}).') from None
+            raise InputError(f'output "{location}": cannot be written ({reason_of_store(error)}).') from None
         if taken:
             raise InputError(
                 f'output "{location}": something is there already. Give a new --out, or resume it.'
@@ -156,7 +156,7 @@ class RunStore:
             if is_outage(error):
                 raise
             raise StoreError(
-                f'run "{self.location}": array {name!r} cannot be read ({_reason(error)}). Start a new run.'
+                f'run "{self.location}": array {name!r} cannot be read ({reason_of_store(error)}). Start a new run.'
             ) from error
         if digest(array) != expected:
             raise StoreError(
@@ -292,7 +292,9 @@ class RunStore:
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
             if is_outage(error):
                 raise
-            raise DamagedPartialError(key, f"array {name!r} cannot be read ({_reason(error)})") from error
+            raise DamagedPartialError(
+                key, f"array {name!r} cannot be read ({reason_of_store(error)})"
+            ) from error
 
     def read_file(self, record: Commit, name: str) -> bytes:
         """Return a file that a record vouches for.
@@ -348,7 +350,7 @@ class RunStore:
             self.forget(keys)
             return
         for key in keys:
-            self._drop(key, checkpoint=True)
+            self.drop_checkpoint(key)
             self._drop(key, checkpoint=False)
 
     def drop_checkpoint(self, key: str) -> None:
@@ -387,12 +389,7 @@ def _attributes(store: Store, location: str) -> dict[str, Any]:
     except (FileNotFoundError, KeyError, TypeError, ValueError):
         raise StoreError(f'run "{location}": no scorefold run is stored there. Check the path.') from None
     except Exception as error:  # stores raise exceptions of many kinds
-        raise StoreError(f'run "{location}": cannot be read ({_reason(error)}).') from error
-
-
-def _reason(error: Exception) -> str:
-    """Return what a store says on one line."""
-    return in_one_line(without_credentials(str(getattr(error, "strerror", None) or error)))
+        raise StoreError(f'run "{location}": cannot be read ({reason_of_store(error)}).') from error
 
 
 def _digest_of(attributes: Mapping[str, Any]) -> str:
