@@ -23,6 +23,7 @@ from scorefold.planning.images import list_images
 from scorefold.planning.job import file_stamp
 from scorefold.planning.truth import truth_of_masks, truth_of_table
 from scorefold.rotations import plane_rotations, read_rotations, write_rotations
+from scorefold.scoring.masks import is_mask_shape
 
 RNG = np.random.default_rng(3)
 IMAGE = RNG.integers(0, 255, (60, 70), np.uint8)
@@ -339,6 +340,13 @@ def test_rotations_at_a_url(tmp_path, upload, ending):
     upload(tmp_path)
     with pytest.raises(InputError, match=f'^rotations "{url}"'):
         read_rotations(url, 2)
+
+
+def test_a_mask_at_a_url_is_no_word_for_a_shape(tmp_path, upload):
+    np.save(tmp_path / "mask.npy", IMAGE)
+    url = f"{upload(tmp_path)}/mask.npy"
+    assert not is_mask_shape(url)
+    assert_array_equal(read_array(url, role="mask"), IMAGE)
 
 
 def test_without_obstore_urls_are_refused_in_one_line(monkeypatch):

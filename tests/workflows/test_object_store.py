@@ -17,6 +17,7 @@ from scorefold.demo import coin_scene
 from scorefold.demo.coins import PHOTOGRAPH_ANGLE
 from scorefold.errors import InputError
 from scorefold.io import find_targets
+from scorefold.planning.truth import truth_of_masks
 from scorefold.rotations import plane_rotations, write_rotations
 from scorefold.testing import StoreTests
 
@@ -141,6 +142,8 @@ def test_a_bucket_that_cannot_be_listed_is_refused_in_one_line(s3_server, photog
         InputError, match=r'"s3://forbidden-lots/\*\*/\*.png": access was refused. Check the cred'
     ):
         find_targets("s3://forbidden-lots/**/*.png")
+    with pytest.raises(InputError, match='^masks "s3://forbidden-lots/masks": access was refused'):
+        truth_of_masks([], "s3://forbidden-lots/masks/")
     _, (refused, missing) = find_targets(["s3://forbidden-lots/a.png", f"s3://{s3_server.bucket}/a.png"])
     assert (refused.reason, missing.reason) == ("permission denied", "no such file")
 

@@ -106,7 +106,7 @@ def _objects_at(url: str) -> list[str]:
     pattern = _WILD.search(url)
     if pattern is None and (is_object(url) or _in_store(url)):
         return [url]
-    try:
+    with _listing(url):
         if pattern is None:
             if _is_node(url):
                 return [url]
@@ -115,6 +115,16 @@ def _objects_at(url: str) -> list[str]:
         else:
             found = _supported_objects(_matching(url))
             remedy = "no image or volume files match it. Check the bucket and the pattern"
+    if not found:
+        raise InputError(f'target "{url}": {remedy}.')
+    return found
+
+
+@contextlib.contextmanager
+def _listing(url: str) -> Iterator[None]:
+    """Tell in one line why a store cannot be listed."""
+    try:
+        yield
     except PermissionError:
         raise InputError(
             f'target "{url}": access was refused. Check the credentials in the environment, and that they allow '
@@ -124,14 +134,18 @@ def _objects_at(url: str) -> list[str]:
         raise InputError(f'target "{url}": no such bucket. Check the URL.') from None
     except OSError as error:
         raise InputError(f'target "{url}": cannot be listed ({error}).') from None
-    if not found:
-        raise InputError(f'target "{url}": {remedy}.')
-    return found
 
 
 def folders_with_images(url: str) -> list[str]:
-    """Return the URLs of a folder and all folders in it that directly hold files of supported types."""
-    return sorted({name.rpartition("/")[0] for name in list_below(url) if is_object(name)})
+    """Return the URLs of a folder and all folders in it that directly hold files of supported types.
+
+    Raises
+    ------
+    InputError
+        If the object store cannot be listed.
+    """
+    with _listing(url):
+        return sorted({name.rpartition("/")[0] for name in list_below(url) if is_object(name)})
 
 
 def _directly_in(url: str) -> list[str]:

@@ -166,7 +166,7 @@ def _find_masks(masks: str | Path) -> list[tuple[str, TargetSource]]:
     top = PurePosixPath(absolute_path(masks))
     try:
         if is_url(str(masks)):
-            patterns = [*folders_with_images(absolute_path(masks))] or [masks]
+            patterns = [*folders_with_images(absolute_path(masks))] or patterns
         elif Path(masks).is_dir():
             inside = sorted({path.parent for path in Path(masks).rglob("*") if path.is_file()})
             patterns = [folder for folder in inside if _has_images(folder)] or [masks]
