@@ -20,6 +20,12 @@ class StoreError(ScorefoldError):
     """A run's store that cannot be read, written or trusted."""
 
 
+class RunCancelled(ScorefoldError):  # noqa: N818 - not an error: somebody wished so
+    """A run that its driver was asked to leave; what is done is kept."""
+
+    exit_code = 130
+
+
 class DamagedPartialError(StoreError):
     """A stored partial whose bytes disagree with its commit record.
 
@@ -47,6 +53,11 @@ class ScorefoldWarning(UserWarning):
 def resume_command(location: str) -> str:
     """Return what to type to go on with a run."""
     return f"scorefold resume {shlex.quote(location)}"
+
+
+def cancel_command(location: str) -> str:
+    """Return what to type to have the driver of a run stop."""
+    return f"scorefold cancel {shlex.quote(location)}"
 
 
 def repair_command(location: str) -> str:

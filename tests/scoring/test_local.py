@@ -113,6 +113,14 @@ def test_where_nothing_is_scored_a_rotation_stays():
     assert pose.score == -np.inf
 
 
+def test_where_a_turned_template_sticks_out_a_rotation_stays():
+    template, score, tile, pixels = in_image()
+    around = LocalScores(template, score, dtype="float32", pad_edges=False).around((5, 20), tile, pixels)
+    pose = around.refined(np.eye(2), 5)
+    np.testing.assert_array_equal(pose.rotation, np.eye(2))
+    assert np.isfinite(pose.score)
+
+
 def test_a_part_of_a_tile_keeps_its_weights():
     values, weights = np.arange(20.0).reshape(4, 5), np.arange(20.0).reshape(4, 5) / 20
     part = TargetTile(values, weights, 1.0, 2.0).cut((1, 2), (2, 3))

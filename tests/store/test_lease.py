@@ -10,9 +10,9 @@ import psutil
 import pytest
 
 from scorefold.errors import StoreError
-from scorefold.store import RunStore, check_free, lease
+from scorefold.store import RunStore, ask_to_stop, check_free, driver_of, lease, why_stopped
 from scorefold.store import driver_lease as hold
-from scorefold.store.lease import EXPIRED_SECONDS, LEASE
+from scorefold.store.lease import CANCEL, EXPIRED_SECONDS, LEASE
 
 
 @pytest.fixture
@@ -81,3 +81,61 @@ def test_it_is_not_taken_from_whoever_took_it_over(store):
     with hold(store):
         put(store, token="another")
     assert json.loads(store.blobs.get(LEASE))["token"] == "another"
+
+
+def test_a_driver_is_asked_to_stop_through_the_store(store, monkeypatch):
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.01)
+    assert not ask_to_stop(store)
+    with hold(store) as held:
+        monkeypatch.setattr(lease.os, "getpid", lambda: -1)  # seen from another process
+        assert ask_to_stop(store)
+        assert held.cancelled.wait(30)
+    assert store.blobs.get(CANCEL) is None
+
+
+def test_a_wish_that_a_driver_left_behind_does_not_stop_the_next(store, monkeypatch):
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.01)
+    put(store)
+    assert ask_to_stop(store)
+    store.blobs.delete(LEASE)
+    with hold(store) as held:
+        before = store.blobs.get(LEASE)
+        wait_until(lambda: store.blobs.get(LEASE) != before)
+        wait_until(lambda: store.blobs.get(LEASE) not in (None, before))
+        assert not held.cancelled.is_set()
+
+
+def test_what_a_driver_tells_is_seen(store, monkeypatch):
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.01)
+    with hold(store) as held:
+        held.told = {"left": 5}
+        monkeypatch.setattr(lease.os, "getpid", lambda: -1)
+        wait_until(lambda: driver_of(store).told == {"left": 5})
+    assert driver_of(store) is None
+
+
+def test_why_a_driver_stopped_is_kept_until_the_next_begins(store):
+    assert why_stopped(store) is None
+    with pytest.raises(StoreError), hold(store):
+        raise StoreError("the disk is full")
+    assert why_stopped(store) == "the disk is full"
+    with pytest.raises(KeyboardInterrupt), hold(store):
+        raise KeyboardInterrupt
+    assert why_stopped(store) == "interrupted"
+    with hold(store):
+        assert why_stopped(store) is None
+    assert why_stopped(store) is None
+
+
+def test_why_a_driver_stopped_holds_no_credentials(store, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
+    with pytest.raises(StoreError), hold(store):
+        raise StoreError("refused: very-secret")
+    assert why_stopped(store) == "refused: …"
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

@@ -142,7 +142,7 @@ def test_a_bucket_that_cannot_be_listed_is_refused_in_one_line(s3_server, photog
         InputError, match=r'"s3://forbidden-lots/\*\*/\*.png": access was refused. Check the cred'
     ):
         find_targets("s3://forbidden-lots/**/*.png")
-    with pytest.raises(InputError, match='^masks "s3://forbidden-lots/masks": access was refused'):
+    with pytest.raises(InputError, match=r'^masks "s3://forbidden-lots/masks": access was refused'):
         truth_of_masks([], "s3://forbidden-lots/masks/")
     _, (refused, missing) = find_targets(["s3://forbidden-lots/a.png", f"s3://{s3_server.bucket}/a.png"])
     assert (refused.reason, missing.reason) == ("permission denied", "no such file")

@@ -12,7 +12,20 @@ from typing import Any, NoReturn, TextIO
 import typer
 
 from scorefold import __version__
-from scorefold.cli import demo, evaluate, gc, inspect, match, plan, render, resume, status, verify
+from scorefold.cli import (
+    cancel,
+    demo,
+    evaluate,
+    gc,
+    inspect,
+    match,
+    plan,
+    render,
+    resume,
+    status,
+    submit,
+    verify,
+)
 from scorefold.cli.console import say
 from scorefold.cli.interrupts import EXIT_INTERRUPTED, Interrupted
 from scorefold.cli.usage import usage_message
@@ -33,7 +46,7 @@ application = typer.Typer(
     add_completion=False,
 )
 
-for command in (match, plan, evaluate, render, status, resume, verify, gc):
+for command in (match, plan, evaluate, render, submit, status, cancel, resume, verify, gc):
     application.command(command.__name__.rsplit(".", 1)[1], epilog=command.EXAMPLES)(command.command)
 application.add_typer(inspect.application, name="inspect")
 application.add_typer(demo.application, name="demo")

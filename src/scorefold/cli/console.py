@@ -12,34 +12,12 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from scorefold.cli.wording import count, one_line
+from scorefold.cli.wording import count, duration_text, one_line
 from scorefold.credentials import without_credentials
+from scorefold.planning.node import STAGE_TITLES
 
 if TYPE_CHECKING:
     from scorefold.cluster import Progress
-
-STAGE_TITLES = {
-    "compress": "compress",
-    "score_leaf": "score",
-    "merge": "merge",
-    "write_result": "write maps",
-    "find_candidates": "candidates",
-    "refine": "refine",
-    "call_picks": "call picks",
-    "fold_images": "fold",
-    "merge_images": "merge",
-    "learn": "learn",
-    "calibrate": "calibrate",
-    "merge_calibrations": "merge",
-    "score_images": "score",
-    "merge_scores": "merge",
-    "evaluate": "evaluate",
-    "merge_evaluations": "merge",
-    "set_threshold": "threshold",
-    "measure": "measure",
-    "render": "draw",
-    "report": "report",
-}
 
 PLAIN_SECONDS = 10.0
 """How often a line is printed where progress bars cannot be drawn."""
@@ -53,9 +31,9 @@ def say(text: str, *, error: bool = False) -> None:
     Console(stderr=error, highlight=False).print(Text(one_line(without_credentials(text))), soft_wrap=True)
 
 
-def say_json(value: object) -> None:
-    """Print a report for programs."""
-    Console(highlight=False).out(json.dumps(value, indent=2), highlight=False)
+def say_json(value: object, *, indent: int | None = 2) -> None:
+    """Print a report for programs, on several lines or on one."""
+    Console(highlight=False).out(json.dumps(value, indent=indent), highlight=False)
 
 
 def show(table: Table) -> None:
@@ -138,4 +116,6 @@ def progress_line(progress: "Progress") -> str:
         if 0 < progress.done[stage] < total
     ]
     done, total = sum(progress.done.values()), sum(progress.total.values())
-    return ", ".join(under_way) if under_way else f"{count(done, 'task')} of {total:,} done"
+    text = ", ".join(under_way) if under_way else f"{count(done, 'task')} of {total:,} done"
+    left = progress.left
+    return text if left is None else f"{text}; {STAGE_TITLES[left.stage]} {duration_text(left.seconds)} more"

@@ -6,12 +6,14 @@ from scorefold.cli.console import say_json
 from scorefold.cli.execution import Workplace, with_workplace
 from scorefold.cli.inspect.options import Labels, Masks
 from scorefold.cli.inspect.results import metrics_json, show_metrics
+from scorefold.cli.job_file import with_job_file
 from scorefold.cli.options import Json, Quiet, Render, Run
 from scorefold.errors import InputError
 
 EXAMPLES = "Example: scorefold evaluate found --masks ground-truth/"
 
 
+@with_job_file("evaluate")
 @with_workplace
 def command(
     run: Run,

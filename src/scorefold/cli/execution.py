@@ -1,23 +1,39 @@
 """Where a command's work is done, and driving a run to its end."""
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from scorefold.cli.console import ProgressDisplay, say, say_failures
 from scorefold.cli.interrupts import resumable
 from scorefold.cli.options import WORKPLACE_OPTIONS, with_options
-from scorefold.errors import InputError
+from scorefold.errors import InputError, in_one_line
 
 if TYPE_CHECKING:
-    from scorefold.cluster import Executor, Run, TlsFiles
+    from scorefold.cluster import Executor, PlannedRun, Run, TlsFiles
 
 EXIT_SOME_FAILED = 1
 
 SCHEDULER_VARIABLE = "DASK_SCHEDULER_ADDRESS"
+
+_planned: ContextVar["list[PlannedRun] | None"] = ContextVar("planned", default=None)
+"""Where runs that are ready go while they are planned only."""
+
+
+@contextlib.contextmanager
+def planning_only() -> "Iterator[list[PlannedRun]]":
+    """Let commands make their runs ready, but leave the work to others, who find them in what this provides."""
+    planned: list[PlannedRun] = []
+    token = _planned.set(planned)
+    try:
+        yield planned
+    finally:
+        _planned.reset(token)
 
 
 class Workplace:
@@ -29,17 +45,24 @@ class Workplace:
     Parameters
     ----------
     workers : int, optional
-        Processes on this machine; default: one per core.
+        Processes on this machine, default: one per core; or in jobs of a batch system, default: one.
     scheduler : str, optional
-        Address of a Dask scheduler, or "serial"; default: the environment's DASK_SCHEDULER_ADDRESS, unless `workers`
-        is given.
+        Address of a Dask scheduler, or "serial"; default: the environment's DASK_SCHEDULER_ADDRESS, unless another
+        place is given.
+    scheduler_file : str, optional
+        File in which a scheduler wrote its address.
+    cluster : str, optional
+        The batch system whose jobs are the workers.
+    cluster_config : str, optional
+        File, or text, of YAML: what these jobs ask for.
     tls_ca, tls_cert, tls_key : str, optional
         Files for a scheduler at a ``tls://`` address, or else for the processes on this machine.
 
     Raises
     ------
     InputError
-        If both places are given, the number is not positive, the scheduler does not answer, or a file cannot be used.
+        If several places are given, the number is not positive, the scheduler does not answer, or a file cannot be
+        used.
     """
 
     def __init__(
@@ -47,26 +70,40 @@ class Workplace:
         workers: int | None = None,
         scheduler: str | None = None,
         *,
+        scheduler_file: str | None = None,
+        cluster: str | None = None,
+        cluster_config: str | None = None,
         tls_ca: str | None = None,
         tls_cert: str | None = None,
         tls_key: str | None = None,
     ) -> None:
-        if workers is not None and scheduler is not None:
-            raise InputError("workers and scheduler: give one of them.")
+        places = {"workers": workers, "scheduler": scheduler, "scheduler file": scheduler_file}
+        if cluster is not None:
+            places = {"cluster": cluster, **places}
+            places.pop("workers")
+        given = [name for name, value in places.items() if value is not None]
+        if len(given) > 1:
+            raise InputError(f"{' and '.join(given)}: give one of them.")
         if workers is not None and workers < 1:
             raise InputError(f"workers {workers}: give a number of processes, 1 or more.")
-        if workers is None and scheduler is None:
+        if cluster_config is not None and cluster is None:
+            raise InputError(
+                "cluster config: it is for workers that are jobs. Give --cluster, such as slurm."
+            )
+        if not given:
             scheduler = os.environ.get(SCHEDULER_VARIABLE)
         self._scheduler = scheduler or None
+        self._scheduler_file = scheduler_file
+        self._queue = None if cluster is None else (cluster, read_cluster_config(cluster_config))
         self._tls = None if tls_ca is tls_cert is tls_key is None else _tls_files(tls_ca, tls_cert, tls_key)
-        self._processes = workers or len(os.sched_getaffinity(0))
+        self._processes = workers or (1 if cluster else len(os.sched_getaffinity(0)))
         self._open = ExitStack()
         self._executor: Executor | None = None
         self._dashboard: str | None = None
 
     def __enter__(self) -> Self:
-        if self._scheduler is not None:
-            self._connect()
+        if self._scheduler is not None or self._scheduler_file is not None:
+            self.connect()
         elif self._tls is not None:
             self._tls.check_agreement()
         return self
@@ -81,14 +118,26 @@ class Workplace:
         """Number of workers to plan for."""
         return self._processes if self._executor is None else self._executor.workers
 
-    def _connect(self) -> "Executor":
-        from scorefold.cluster import executor
+    def connect(self, run: "Run | None" = None) -> "Executor":
+        """Call the scheduler, or start the processes that a run needs, unless that is done."""
+        from scorefold.cluster import Queue, executor
 
         if self._executor is None:
-            workers = None if self._scheduler else self._processes
-            place = executor(scheduler=self._scheduler, workers=workers, tls=self._tls)
-            self._executor, self._dashboard = self._open.enter_context(place)
+            place: dict[str, Any] = {"scheduler": self._scheduler, "scheduler_file": self._scheduler_file}
+            if self._queue is not None and run is not None:
+                kind, config = self._queue
+                place = {"queue": Queue(kind, self._processes, config, run.memory_limit)}
+            elif not any(place.values()):
+                place = {"workers": self._processes}
+            opened = executor(**place, tls=self._tls)
+            self._executor, self._dashboard = self._open.enter_context(opened)
         return self._executor
+
+    def say_dashboard(self) -> None:
+        """Print the address of the dashboard, once."""
+        if self._dashboard:
+            say(f"dashboard  {self._dashboard}")
+            self._dashboard = None
 
     def work(
         self,
@@ -116,13 +165,16 @@ class Workplace:
         int
             Exit code: 0, or 1 if targets could not be searched.
         """
-        from scorefold.cluster import drive
+        from scorefold.cluster import PlannedRun, drive
 
+        planned = _planned.get()
+        if planned is not None:
+            planned.append(PlannedRun(run.store.location, run.title, render=render))
+            return 0
         with resumable(run.store.location):
-            working = self._connect()
-            if self._dashboard and not quiet:
-                say(f"dashboard  {self._dashboard}")
-                self._dashboard = None  # once is enough
+            working = self.connect(run)
+            if not quiet:
+                self.say_dashboard()
             with ProgressDisplay(quiet=quiet) as progress:
                 drive(run, working, render=render, on_progress=progress.update)
         if not quiet:
@@ -130,6 +182,31 @@ class Workplace:
         failed = run.failures()
         say_failures(failed)
         return EXIT_SOME_FAILED if failed else 0
+
+
+def read_cluster_config(text: str | None) -> dict[str, Any]:
+    """Return what jobs of a batch system ask for, from a file of YAML, or from YAML itself.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or names no options.
+    """
+    if text is None:
+        return {}
+    import yaml
+
+    try:
+        read = yaml.safe_load(text if text.lstrip().startswith("{") else Path(text).read_text())
+    except OSError as error:
+        raise InputError(
+            f'cluster config "{text}": {error.strerror or error}. Give a file of YAML.'
+        ) from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(f'cluster config "{text}": it is not YAML ({in_one_line(error)}).') from None
+    if not isinstance(read, dict) or not all(isinstance(name, str) for name in read):
+        raise InputError(f'cluster config "{text}": give names and values, such as queue: long.')
+    return read
 
 
 def _tls_files(ca: str | None, cert: str | None, key: str | None) -> "TlsFiles":

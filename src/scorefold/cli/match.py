@@ -7,6 +7,7 @@ import typer
 
 from scorefold.cli.console import say
 from scorefold.cli.execution import Workplace, check_output, with_workplace
+from scorefold.cli.job_file import with_job_file
 from scorefold.cli.options import (
     RESOURCES,
     SHOWN,
@@ -27,6 +28,7 @@ EXAMPLES = (
 )
 
 
+@with_job_file("match")
 @with_workplace
 @with_match_options
 def command(

@@ -24,7 +24,10 @@ INPUTS, MASKS, ROTATIONS, SCORES, ENGINE, PICKS, RESOURCES = (
 
 MATCH_OPTIONS: dict[str, Any] = {
     "template": Annotated[
-        str, typer.Option("--template", "-t", help="Image or volume to search for; never a target itself.")
+        str,
+        typer.Option(
+            "--template", "-t", help="Image or volume to search for; never a target itself.", metavar="FILE"
+        ),
     ],
     "channel": Annotated[
         int | None, typer.Option(help="Channel of colour images, from 0.", rich_help_panel=INPUTS)
@@ -46,10 +49,15 @@ MATCH_OPTIONS: dict[str, Any] = {
     ],
     "target_mask": Annotated[
         str | None,
-        typer.Option(help="File of weights: where targets count (score MCC).", rich_help_panel=INPUTS),
+        typer.Option(
+            help="Weights: where targets count (score MCC).", metavar="FILE", rich_help_panel=INPUTS
+        ),
     ],
     "mask": Annotated[
-        str, typer.Option(help="none, disk, sphere, ellipse, box, or a file.", rich_help_panel=MASKS)
+        str,
+        typer.Option(
+            help="none, disk, sphere, ellipse, box, or a file.", metavar="WORD|FILE", rich_help_panel=MASKS
+        ),
     ],
     "mask_radius": Annotated[
         str | None,
@@ -71,7 +79,8 @@ MATCH_OPTIONS: dict[str, Any] = {
         str, typer.Option(help="Symmetry of a 3D template: C1, C4, D2, T, O, I, …", rich_help_panel=ROTATIONS)
     ],
     "rotations": Annotated[
-        str | None, typer.Option(help="File of rotations: npy, STAR or csv.", rich_help_panel=ROTATIONS)
+        str | None,
+        typer.Option(help="Rotations: npy, STAR or csv.", metavar="FILE", rich_help_panel=ROTATIONS),
     ],
     "score": Annotated[
         str,
@@ -140,7 +149,10 @@ MATCH_OPTIONS: dict[str, Any] = {
 WORKPLACE_OPTIONS: dict[str, Any] = {
     "workers": Annotated[
         int | None,
-        typer.Option(help="Processes on this machine; default: one per core.", rich_help_panel=RESOURCES),
+        typer.Option(
+            help="Processes on this machine, default: one per core; or in jobs of a --cluster.",
+            rich_help_panel=RESOURCES,
+        ),
     ],
     "scheduler": Annotated[
         str | None,
@@ -149,20 +161,50 @@ WORKPLACE_OPTIONS: dict[str, Any] = {
             rich_help_panel=RESOURCES,
         ),
     ],
+    "scheduler_file": Annotated[
+        str | None,
+        typer.Option(
+            help="File in which a Dask scheduler wrote its address.",
+            metavar="FILE",
+            rich_help_panel=RESOURCES,
+        ),
+    ],
+    "cluster": Annotated[
+        str | None,
+        typer.Option(
+            help="Start the workers as jobs: slurm, pbs, sge, lsf, htcondor, oar or moab.",
+            rich_help_panel=RESOURCES,
+        ),
+    ],
+    "cluster_config": Annotated[
+        str | None,
+        typer.Option(
+            help="YAML file of what those jobs ask for: queue, account, walltime, …",
+            metavar="FILE",
+            rich_help_panel=RESOURCES,
+        ),
+    ],
     "tls_ca": Annotated[
         str | None,
         typer.Option(
             help="Certificate of the authority that schedulers and workers are known by.",
+            metavar="FILE",
             rich_help_panel=RESOURCES,
         ),
     ],
     "tls_cert": Annotated[
         str | None,
-        typer.Option(help="Our certificate, which that authority has signed.", rich_help_panel=RESOURCES),
+        typer.Option(
+            help="Our certificate, which that authority has signed.",
+            metavar="FILE",
+            rich_help_panel=RESOURCES,
+        ),
     ],
     "tls_key": Annotated[
         str | None,
-        typer.Option(help="Its key; default: in the certificate's file.", rich_help_panel=RESOURCES),
+        typer.Option(
+            help="Its key; default: in the certificate's file.", metavar="FILE", rich_help_panel=RESOURCES
+        ),
     ],
 }
 """Options of where work is done."""
@@ -194,7 +236,9 @@ Refine = Annotated[bool | None, *MATCH_OPTIONS["refine"].__metadata__]
 Targets = Annotated[
     list[str], typer.Argument(help="Files, directories or globs to search.", metavar="TARGETS...")
 ]
-Out = Annotated[str, typer.Option("--out", "-o", help="Directory (or URL) for the run; must be new.")]
+Out = Annotated[
+    str, typer.Option("--out", "-o", help="Directory (or URL) for the run; must be new.", metavar="RUN")
+]
 Run = Annotated[str, typer.Argument(help="Directory (or URL) of a run.", metavar="RUN")]
 Render = Annotated[bool, typer.Option("--render/--no-render", help="Make pictures and the report.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors only.")]

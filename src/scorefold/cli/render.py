@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from scorefold.cli.execution import Workplace, with_workplace
 from scorefold.cli.inspect.options import MinArea
+from scorefold.cli.job_file import with_job_file
 from scorefold.cli.options import (
     SHOWN,
     AnyThreshold,
@@ -32,6 +33,7 @@ EXAMPLES = (
 )
 
 
+@with_job_file("render")
 @with_workplace
 def command(
     run: Run,

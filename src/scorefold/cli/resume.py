@@ -3,12 +3,14 @@
 from functools import partial
 
 from scorefold.cli.execution import Workplace, with_workplace
+from scorefold.cli.job_file import with_job_file
 from scorefold.cli.options import SHOWN, Quiet, Render, Run
 from scorefold.cli.results import show_results
 
 EXAMPLES = "Example: scorefold resume found --scheduler tcp://host:8786"
 
 
+@with_job_file("resume")
 @with_workplace
 def command(
     run: Run,

@@ -32,14 +32,14 @@ def _problem(error: Any, context: Any, arguments: Sequence[str]) -> str:
     parameter = getattr(error, "param", None)
     if hasattr(error, "possibilities"):
         known = [name for p in context.command.params for name in p.opts if name.startswith("-")]
-        return f'option "{option}": unknown.{_suggestion(option, known)}'
+        return f'option "{option}": unknown.{suggestion(option, known)}'
     if option:
         return f"option {option}: {'takes no value' if 'not take' in text else 'needs a value'}."
     if parameter is not None:
         return _bad_parameter(parameter, text, arguments)
     unknown = re.match(r"No such command '(.*?)'", text, re.DOTALL)
     if unknown:
-        return f'command "{unknown[1]}": unknown.{_suggestion(unknown[1], context.command.list_commands(context))}'
+        return f'command "{unknown[1]}": unknown.{suggestion(unknown[1], context.command.list_commands(context))}'
     return f"{text}."
 
 
@@ -68,6 +68,7 @@ def _value_of(names: Sequence[str], arguments: Sequence[str]) -> str | None:
     return value
 
 
-def _suggestion(given: str, known: Sequence[str]) -> str:
+def suggestion(given: str, known: Sequence[str]) -> str:
+    """Return a question after what was meant, with a space before it; nothing if nothing is like it."""
     close = difflib.get_close_matches(given, known, n=1, cutoff=0.5)
     return f" Did you mean {close[0]}?" if close else ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from scorefold.cluster.run import RunReference
 from scorefold.cluster.tasks import run_node
@@ -39,10 +39,15 @@ class Executor(Protocol):
         """Number of tasks that are worked on at a time."""
         ...
 
-    def run(self, run: RunReference, wave: Sequence[Node]) -> Generator[Outcome]:
+    def tell(self, message: dict[str, Any], *, last: bool = False) -> None:
+        """Pass a message on to whoever watches, without waiting unless it is the last; see `scorefold.events`."""
+        ...
+
+    def run(self, run: RunReference, wave: Sequence[Node]) -> Generator[Outcome | None]:
         """Run nodes, each after its inputs in the wave, and yield how each ended, in any order.
 
-        A generator that is closed early gives up what has not begun.
+        None is yielded now and then while nothing ends, so that a driver can look up. A generator that is closed early
+        gives up what has not begun.
         """
         ...
 
@@ -51,6 +56,9 @@ class SerialExecutor:
     """Runs a wave in this process, one node after the other."""
 
     workers = 1
+
+    def tell(self, message: dict[str, Any], *, last: bool = False) -> None:
+        """Tell nobody: there is no dashboard."""
 
     def run(self, run: RunReference, wave: Sequence[Node]) -> Generator[Outcome]:
         """Run the nodes in the order given; see `Executor.run`."""

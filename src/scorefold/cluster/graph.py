@@ -2,11 +2,13 @@
 
 # mypy: allow-untyped-calls
 
+import asyncio
 import contextlib
 import queue
+import sys
 import time
 import uuid
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Awaitable, Generator, Iterator, Sequence
 from typing import Any
 
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
@@ -18,6 +20,7 @@ from scorefold.cluster.executor import Outcome
 from scorefold.cluster.run import RunReference
 from scorefold.cluster.tasks import run_on_worker
 from scorefold.errors import StoreError, resume_command
+from scorefold.events import TOPIC
 from scorefold.planning.node import PRIORITY, Node
 
 try:
@@ -52,13 +55,27 @@ class DaskExecutor:
 
     def __init__(self, client: Client) -> None:
         self.client = client
+        self._telling: Any = None
 
     @property
     def workers(self) -> int:
-        """Number of workers at the moment, at least 1; a worker does one task at a time."""
-        return max(1, len(self.client.nthreads()))
+        """Number of workers that there are, or that jobs will bring, at least 1; a worker does one task at a time."""
+        queued = _queued_cluster(self.client)
+        return max(1, len(self.client.nthreads()), 0 if queued is None else len(queued.plan))
 
-    def run(self, run: RunReference, wave: Sequence[Node]) -> Generator[Outcome]:
+    def tell(self, message: dict[str, Any], *, last: bool = False) -> None:
+        """Log an event with the scheduler; one that has not taken in the last one is spared the next."""
+        busy = self._telling is not None and not self._telling.done()
+        if self.client.status != "running" or (busy and not last):
+            return
+        client: Any = self.client
+        said = client.scheduler.log_event(topic=TOPIC, msg=message)
+        self._telling = asyncio.run_coroutine_threadsafe(_quietly(said), client.loop.asyncio_loop)
+        if last:
+            with contextlib.suppress(TimeoutError):  # a scheduler that hangs
+                self._telling.result(CANCEL_SECONDS)
+
+    def run(self, run: RunReference, wave: Sequence[Node]) -> Generator[Outcome | None]:
         """Submit the wave as one graph and yield outcomes as they come; see `Executor.run`.
 
         Raises
@@ -77,6 +94,9 @@ class DaskExecutor:
         by_key = {nodes[str(future.key)].key: future for future in futures}
         try:
             for future in self._completed(run, futures):
+                if future is None:
+                    yield None
+                    continue
                 node = nodes[str(future.key)]
                 if future.status == "finished":
                     yield Outcome(node)
@@ -103,8 +123,10 @@ class DaskExecutor:
             for future in futures:
                 future.release()  # cycles within Dask would keep it for a while
 
-    def _completed(self, run: RunReference, futures: "Sequence[Future[None]]") -> "Iterator[Future[None]]":
-        """Yield futures as they end; unlike Dask's own iterator, end when the scheduler is gone for good.
+    def _completed(
+        self, run: RunReference, futures: "Sequence[Future[None]]"
+    ) -> "Iterator[Future[None] | None]":
+        """Yield futures as they end, and None while none does; end when the scheduler is gone for good.
 
         What is handed to a client that has given up connecting, but is not closed yet, stays pending for ever.
         """
@@ -125,6 +147,13 @@ class DaskExecutor:
                             f"no worker has been at work for {IDLE_SECONDS / 60:.0f} minutes. What is done is kept; "
                             f"start workers and go on with: {resume_command(run.location)}"
                         ) from None
+                    yield None
+
+
+async def _quietly(said: Awaitable[object]) -> None:
+    """Wait for what nobody misses."""
+    with contextlib.suppress(Exception):
+        await said
 
 
 class _Watch:
@@ -147,10 +176,19 @@ class _Watch:
         return now - self._working
 
     def _is_processed(self) -> bool:
-        """Ask the scheduler, which may hang."""
+        """Ask the scheduler, which may hang; who has no workers yet, since their jobs queue, is not idle."""
         scheduler: Any = self._client.scheduler
         processed = self._client.sync(scheduler.processing, workers=None, callback_timeout=WATCH_SECONDS)
+        if not processed:
+            return _queued_cluster(self._client) is not None
         return any(str(key) in self._keys for keys in processed.values() for key in keys)
+
+
+def _queued_cluster(client: Client) -> Any:
+    """Return the cluster of a client if its workers are jobs, which a batch system starts when it can, else None."""
+    jobqueue = sys.modules.get("dask_jobqueue")
+    is_queued = jobqueue is not None and isinstance(client.cluster, jobqueue.JobQueueCluster)
+    return client.cluster if is_queued else None
 
 
 def _scheduler_gone(run: RunReference) -> StoreError:

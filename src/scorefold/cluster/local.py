@@ -18,7 +18,12 @@ from distributed import Client, LocalCluster, Security, WorkerPlugin
 from scorefold.cluster.profile import DASK_CONFIG
 from scorefold.cluster.remote import check_scheduler, no_scheduler
 from scorefold.cluster.tls import TlsFiles
+from scorefold.cluster.versions import check_versions
+from scorefold.dashboard import LiveRuns
 from scorefold.errors import InputError, ScorefoldWarning
+
+PRELOAD = "scorefold.dashboard"
+"""What a scheduler imports to have our page."""
 
 LOOPBACK = "127.0.0.1"
 DASHBOARD_PORT = 8787
@@ -122,6 +127,7 @@ def local_cluster(workers: int, tls: TlsFiles | None = None) -> Iterator[Client]
             memory_limit=0,
             silence_logs=50,
             security=security,
+            scheduler_kwargs={"preload": [PRELOAD]},
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):
@@ -153,6 +159,7 @@ def connected(address: str, timeout: float = 10.0, tls: TlsFiles | None = None) 
     except (OSError, ValueError, TypeError) as error:
         raise no_scheduler(address, error) from None
     with client:
+        check_versions(client)
         yield prepare(client)
 
 
@@ -166,12 +173,16 @@ def as_client(client: object) -> Client:
     """
     if not isinstance(client, Client) or client.status != "running":
         raise InputError(f"client {client!r}: not a connected distributed.Client.")
+    check_versions(client)
     return prepare(client)
 
 
 def prepare(client: Client) -> Client:
     """Make the workers of a client ready for our tasks."""
     client.register_plugin(OneThreadEach())
+    # What shows runs is a convenience: a scheduler without scorefold, or without a dashboard, works as well.
+    with contextlib.suppress(Exception):
+        client.register_plugin(LiveRuns(), name=LiveRuns.name)
     threads = max(client.nthreads().values(), default=1)
     if threads > 1:
         warnings.warn(

@@ -4,11 +4,13 @@
 
 import asyncio
 import ipaddress
+import json
 import re
 import socket
 import ssl
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from distributed import Security
@@ -23,6 +25,31 @@ ENCRYPTED = ("tls", "wss", "inproc")
 
 PROBE_SECONDS = 2.0
 """How long a scheduler that has refused a connection may take to show that it speaks TLS."""
+
+
+def address_in(path: str) -> str:
+    """Return the address that a scheduler wrote into a file (``dask scheduler --scheduler-file``).
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or no scheduler wrote it.
+    """
+    try:
+        told = json.loads(Path(path).read_bytes())
+        address = told["address"]
+    except OSError as error:
+        reason = error.strerror or one_line(error)
+        raise InputError(
+            f'scheduler file "{path}": {reason}. Has the scheduler started, and written it?'
+        ) from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        address = None
+    if not isinstance(address, str):
+        raise InputError(
+            f'scheduler file "{path}": it names no address. Give what dask scheduler --scheduler-file writes.'
+        )
+    return address
 
 
 def check_scheduler(address: str, timeout: float, security: Security | None) -> None:

@@ -65,6 +65,11 @@ class Run(ABC):
 
     @property
     @abstractmethod
+    def memory_limit(self) -> int:
+        """Bytes that the work of a worker may take."""
+
+    @property
+    @abstractmethod
     def title(self) -> str:
         """What the run is about, in a line."""
 

@@ -1,17 +1,43 @@
-"""Where a run's work is done: in this process, on an embedded cluster, on somebody's scheduler, with a given client."""
+"""Where a run's work is done: here, on an embedded cluster, on a scheduler, in jobs, with a client."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from scorefold.cluster.executor import Executor, SerialExecutor
 from scorefold.cluster.tls import OPTIONS, TlsFiles
 from scorefold.errors import InputError
 
 
+@dataclass(frozen=True)
+class Queue:
+    """Workers that are jobs of a batch system.
+
+    Attributes
+    ----------
+    kind : str
+        Of the system: slurm, pbs, …
+    workers : int
+        Number of worker processes.
+    config : mapping
+        What dask-jobqueue is told of the system: queue, account, walltime, …
+    memory_limit : int
+        Bytes that the work of a worker may take.
+    """
+
+    kind: str
+    workers: int
+    config: Mapping[str, Any]
+    memory_limit: int
+
+
 @contextlib.contextmanager
 def executor(
     *,
     scheduler: str | None = None,
+    scheduler_file: str | None = None,
+    queue: Queue | None = None,
     workers: int | None = None,
     client: object | None = None,
     tls: TlsFiles | None = None,
@@ -22,8 +48,12 @@ def executor(
     ----------
     scheduler : str, optional
         "serial", or the address of a Dask scheduler.
+    scheduler_file : str, optional
+        File in which a scheduler wrote its address.
+    queue : Queue, optional
+        Workers to be started as jobs of a batch system.
     workers : int, optional
-        Number of processes of an embedded cluster; with none of the three the work is done in this process.
+        Number of processes of an embedded cluster; with none of these the work is done in this process.
     client : distributed.Client, optional
         A connected client; it stays open.
     tls : TlsFiles, optional
@@ -41,15 +71,19 @@ def executor(
     InputError
         If more than one is given, the number of workers is not positive, or the cluster cannot be reached.
     """
-    if sum(given is not None for given in (scheduler, workers, client)) > 1:
-        raise InputError("scheduler, workers and client: give one of them.")
+    if sum(given is not None for given in (scheduler, scheduler_file, queue, workers, client)) > 1:
+        raise InputError("scheduler, scheduler file, workers and client: give one of them.")
     if workers is not None and workers < 1:
         raise InputError(f"workers {workers}: give a number of processes, 1 or more.")
+    if scheduler_file is not None:
+        from scorefold.cluster.remote import address_in  # noqa: PLC0415 - serial runs do without Dask
+
+        scheduler = address_in(scheduler_file)
     if tls is not None and scheduler is not None and not scheduler.startswith("tls://"):
         raise InputError(
             f'scheduler "{scheduler}": {OPTIONS} are for a tls:// address. Give one, or leave them out.'
         )
-    if scheduler == "serial" or (scheduler is None and workers is None and client is None):
+    if scheduler == "serial" or not any((scheduler, queue, workers, client)):
         yield SerialExecutor(), None
         return
     from scorefold.cluster import local  # noqa: PLC0415 - serial runs do without Dask
@@ -59,6 +93,13 @@ def executor(
         given = local.as_client(client)
         yield DaskExecutor(given), given.dashboard_link
         return
-    place = local.connected(str(scheduler), tls=tls) if workers is None else local.local_cluster(workers, tls)
+    if queue is not None:
+        from scorefold.cluster.queued import queued_cluster  # noqa: PLC0415 - needs dask-jobqueue
+
+        place = queued_cluster(queue.kind, queue.workers, queue.config, queue.memory_limit)
+    elif workers is not None:
+        place = local.local_cluster(workers, tls)
+    else:
+        place = local.connected(str(scheduler), tls=tls)
     with place as opened:
         yield DaskExecutor(opened), opened.dashboard_link

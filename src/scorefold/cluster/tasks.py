@@ -133,11 +133,12 @@ def run_on_worker(run: RunReference, node: Node, *inputs: str) -> str:
     try:
         return run_node(run, node, *inputs)
     except Exception as error:  # noqa: BLE001 - raised again, in another form
-        travelling = _travelling(error)
-    raise travelling  # out here, where it does not take along what it came from
+        told = travelling(error)
+    raise told  # out here, where it does not take along what it came from
 
 
-def _travelling(error: Exception) -> Exception:
+def travelling(error: Exception) -> Exception:
+    """Return an error that can be read wherever it arrives, with its traceback as text."""
     known = isinstance(error, ScorefoldError) or type(error).__module__ == "builtins"
     new = error if known else RuntimeError(f"{type(error).__name__}: {error}")
     new.add_note("".join(traceback.format_exception(error, limit=-FRAMES)))

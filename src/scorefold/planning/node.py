@@ -34,6 +34,30 @@ STAGES = {
 }
 """Kinds of work, by kind of run, in the order in which they become possible."""
 
+STAGE_TITLES = {
+    "compress": "compress",
+    "score_leaf": "score",
+    "merge": "merge",
+    "write_result": "write maps",
+    "find_candidates": "candidates",
+    "refine": "refine",
+    "call_picks": "call picks",
+    "fold_images": "fold",
+    "merge_images": "merge",
+    "learn": "learn",
+    "calibrate": "calibrate",
+    "merge_calibrations": "merge",
+    "score_images": "score",
+    "merge_scores": "merge",
+    "evaluate": "evaluate",
+    "merge_evaluations": "merge",
+    "set_threshold": "threshold",
+    "measure": "measure",
+    "render": "draw",
+    "report": "report",
+}
+"""What stages are called where people read of them."""
+
 PRIORITY = {
     stage: position - len(stages) for stages in STAGES.values() for position, stage in enumerate(stages)
 }

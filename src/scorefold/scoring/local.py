@@ -1,5 +1,6 @@
 """Exact scores at a few positions, at any rotation: for rescoring candidates and refining picks."""
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -146,7 +147,8 @@ class Neighbourhood:
         ]
         before, after = tried[0].score, tried[1].score
         curvature = before - 2 * best.score + after
-        if curvature < 0 and best.score >= max(before, after):
+        # Next to a border the template may stick out when it is turned, and have no score.
+        if math.isfinite(curvature) and curvature < 0 and best.score >= max(before, after):
             vertex = 0.5 * (before - after) / curvature * step
             tried.append(self._pose(_turn(len(best.rotation), axis, vertex) @ best.rotation))
         return max([best, *tried], key=lambda pose: pose.score)

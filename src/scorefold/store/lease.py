@@ -1,7 +1,8 @@
-"""The lease of a run: who drives it at the moment, so that a second driver is told instead of working beside the first.
+"""The lease of a run: who drives it at the moment, whether it is asked to stop, and why the last driver stopped.
 
-Two drivers would do no harm, since work is committed under attempts of its own and its bytes are the same. But they
-would do everything twice, and might collect or change what the other one needs.
+A second driver is told instead of working beside the first. Two would do no harm, since work is committed under
+attempts of its own and its bytes are the same; but they would do everything twice, and might collect what the other one
+needs.
 """
 
 import contextlib
@@ -12,30 +13,79 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
 
-from scorefold.errors import StoreError, in_one_line
+from scorefold.credentials import without_credentials
+from scorefold.errors import StoreError, cancel_command, in_one_line
 from scorefold.store.run_store import RunStore
 
 LEASE = "driver.json"
+CANCEL = "cancel.json"
+STOPPED = "stopped.json"
 
-RENEW_SECONDS = 10.0
-"""How often a driver says that it is still there."""
+RENEW_SECONDS = 5.0
+"""How often a driver says that it is still there, and looks whether it is asked to stop."""
 
 EXPIRED_SECONDS = 60.0
 """After how long a silent driver on another machine counts as gone. One on this machine is looked for."""
 
 
+_LONGEST_REASON = 1000
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Who drives a run, as its lease tells.
+
+    Attributes
+    ----------
+    host : str
+        Name of its machine.
+    process : int
+        Number of its process there.
+    told : dict
+        What it tells of its work.
+    """
+
+    host: str
+    process: int
+    told: dict[str, Any]
+
+
+class Lease:
+    """What a driver holds while it is at work on a run.
+
+    Attributes
+    ----------
+    cancelled : threading.Event
+        Set when it is asked to stop.
+    told : dict
+        JSON values that are stored whenever the lease is renewed, for whoever looks.
+    """
+
+    def __init__(self) -> None:
+        self.cancelled = threading.Event()
+        self.told: dict[str, Any] = {}
+
+
 @contextlib.contextmanager
-def driver_lease(store: RunStore) -> Iterator[None]:
+def driver_lease(store: RunStore) -> Iterator[Lease]:
     """Hold the lease of a run; it is renewed by a thread, and given back at the end.
+
+    Why a driver stopped before the end of a run is kept until the next one begins: nobody need be there to see it.
 
     Parameters
     ----------
     store : RunStore
         The run.
+
+    Yields
+    ------
+    Lease
+        To be looked at and to be told.
 
     Raises
     ------
@@ -44,48 +94,91 @@ def driver_lease(store: RunStore) -> Iterator[None]:
     """
     check_free(store)
     holder = {**this_process(), "token": uuid.uuid4().hex}
-    ended = threading.Event()
+    lease, ended = Lease(), threading.Event()
 
     def renew() -> None:
         while not ended.wait(RENEW_SECONDS):
             # A store that is away for a while is what the tasks complain about.
             with contextlib.suppress(Exception):
-                _write(store, holder)
+                _write(store, {**holder, "told": lease.told})
+                if _read(store, CANCEL).get("token") == holder["token"]:
+                    lease.cancelled.set()
 
     _write(store, holder)
+    store.blobs.delete(STOPPED)
     thread = threading.Thread(target=renew, name="scorefold-lease", daemon=True)
     thread.start()
     try:
-        yield
+        yield lease
+    except BaseException as error:
+        with contextlib.suppress(Exception):
+            store.blobs.put(STOPPED, json.dumps({"reason": _reason(error)}).encode())
+        raise
     finally:
         ended.set()
         thread.join()
         with contextlib.suppress(OSError):
             if _holder(store).get("token") == holder["token"]:
                 store.blobs.delete(LEASE)
+                store.blobs.delete(CANCEL)
 
 
 def check_free(store: RunStore) -> None:
     """Raise `StoreError` if another driver is at work on a run."""
-    held = _holder(store)
-    if held and _alive(held):
+    held = driver_of(store)
+    if held is not None:
         raise StoreError(
-            f'run "{store.location}": process {held["process"]} on {in_one_line(held["host"], 60)} is at work on it. '
-            "Wait until it ends, or stop it."
+            f'run "{store.location}": process {held.process} on {in_one_line(held.host, 60)} is at work on it. '
+            f"Wait until it ends, or stop it with: {cancel_command(store.location)}"
         )
+
+
+def driver_of(store: RunStore) -> Driver | None:
+    """Return who is at work on a run; None if nobody is."""
+    held = _holder(store)
+    if not held or not _alive(held):
+        return None
+    told = held.get("told")
+    return Driver(held["host"], held["process"], told if isinstance(told, dict) else {})
+
+
+def ask_to_stop(store: RunStore) -> bool:
+    """Ask the driver of a run to stop, wherever it is; return whether there is one."""
+    held = _holder(store)
+    if not held or not _alive(held):
+        return False
+    store.blobs.put(CANCEL, json.dumps({"token": held.get("token")}).encode())
+    return True
+
+
+def why_stopped(store: RunStore) -> str | None:
+    """Return what ended the last driver of a run before the end; None if nothing did."""
+    reason = _read(store, STOPPED).get("reason")
+    return reason if isinstance(reason, str) else None
 
 
 def _write(store: RunStore, holder: dict[str, Any]) -> None:
     store.blobs.put(LEASE, json.dumps({**holder, "renewed": time.time()}).encode())
 
 
-def _holder(store: RunStore) -> dict[str, Any]:
+def _reason(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return in_one_line(without_credentials(str(error)), _LONGEST_REASON) or type(error).__name__
+
+
+def _read(store: RunStore, name: str) -> dict[str, Any]:
     try:
-        held: Any = json.loads(store.blobs.get(LEASE) or b"{}")
+        found: Any = json.loads(store.blobs.get(name) or b"{}")
     except (ValueError, RecursionError):  # damaged: whoever wrote it will write it again
         return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _holder(store: RunStore) -> dict[str, Any]:
+    held = _read(store, LEASE)
     kinds = {"host": str, "process": int, "renewed": float}
-    whole = isinstance(held, dict) and all(isinstance(held.get(name), kind) for name, kind in kinds.items())
+    whole = all(isinstance(held.get(name), kind) for name, kind in kinds.items())
     return held if whole else {}
 
 

@@ -66,12 +66,20 @@ TRAIN_OPTIONS: dict[str, Any] = {
     ],
     "template": Annotated[
         str | None,
-        typer.Option("--template", "-t", help="Picture of a part to locate first.", rich_help_panel=LOCATION),
+        typer.Option(
+            "--template",
+            "-t",
+            help="Picture of a part to locate first.",
+            metavar="FILE",
+            rich_help_panel=LOCATION,
+        ),
     ],
     "mask": Annotated[
         str,
         typer.Option(
-            help="Where the part is in it: none, disk, ellipse, box or a file.", rich_help_panel=LOCATION
+            help="Where the part is in it: none, disk, ellipse, box or a file.",
+            metavar="WORD|FILE",
+            rich_help_panel=LOCATION,
         ),
     ],
     "angle_range": Annotated[
@@ -115,10 +123,15 @@ MinArea = Annotated[int | None, *MEASURE_OPTIONS["min_area"].__metadata__]
 
 Masks = Annotated[
     str | None,
-    typer.Option(help="Folder of masks named as the images: what is truly bad.", rich_help_panel=TRUTH),
+    typer.Option(
+        help="Folder of masks named as the images: what is truly bad.",
+        metavar="FOLDER",
+        rich_help_panel=TRUTH,
+    ),
 ]
 Labels = Annotated[
-    str | None, typer.Option(help="csv file of names and labels: good or bad.", rich_help_panel=TRUTH)
+    str | None,
+    typer.Option(help="csv file of names and labels: good or bad.", metavar="FILE", rich_help_panel=TRUTH),
 ]
 
 _PRECISION = Annotated[
@@ -158,7 +171,11 @@ RUN_OPTIONS: dict[str, Any] = {
 MAPS_OPTIONS: dict[str, Any] = {
     "images": Annotated[
         list[str] | None,
-        typer.Option(help="The images of the maps, to be drawn; may be repeated.", rich_help_panel=INPUTS),
+        typer.Option(
+            help="The images of the maps, to be drawn; may be repeated.",
+            metavar="IMAGES",
+            rich_help_panel=INPUTS,
+        ),
     ],
     **{name: annotation for name, annotation in RUN_OPTIONS.items() if name != "polarity"},
     "kernel_size": Annotated[

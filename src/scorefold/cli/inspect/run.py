@@ -8,6 +8,7 @@ import typer
 from scorefold.cli.console import say
 from scorefold.cli.execution import Workplace, check_output, with_workplace
 from scorefold.cli.inspect.options import INSPECT_DEFAULTS, RUN_OPTIONS, inspect_request
+from scorefold.cli.job_file import with_job_file
 from scorefold.cli.options import SHOWN, Out, Quiet, Render, with_options
 from scorefold.cli.results import show_results
 from scorefold.cli.wording import count
@@ -19,6 +20,7 @@ EXAMPLES = (
 )
 
 
+@with_job_file("inspect run")
 @with_workplace
 @with_options(RUN_OPTIONS, INSPECT_DEFAULTS)
 def command(
@@ -27,7 +29,10 @@ def command(
         typer.Argument(help="Files, directories or globs of images to inspect.", metavar="IMAGES..."),
     ],
     model: Annotated[
-        str, typer.Option("--model", "-m", help="Directory (or URL) that inspect train has made.")
+        str,
+        typer.Option(
+            "--model", "-m", help="Directory (or URL) that inspect train has made.", metavar="MODEL"
+        ),
     ],
     out: Out,
     options: dict[str, Any],

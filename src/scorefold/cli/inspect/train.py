@@ -8,6 +8,7 @@ import typer
 from scorefold.cli.console import say
 from scorefold.cli.execution import Workplace, check_output, with_workplace
 from scorefold.cli.inspect.options import TRAIN_OPTIONS, train_request
+from scorefold.cli.job_file import with_job_file
 from scorefold.cli.options import (
     SHOWN,
     TEXT_DEFAULTS,
@@ -31,6 +32,7 @@ EXAMPLES = (
 DEFAULTS = defaults_of(TrainRequest) | TEXT_DEFAULTS | {"add": None}
 
 
+@with_job_file("inspect train")
 @with_workplace
 @with_options(TRAIN_OPTIONS, DEFAULTS)
 def command(

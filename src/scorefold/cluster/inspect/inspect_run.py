@@ -47,6 +47,11 @@ class InspectRun(ImageRun):
     job: InspectJob
 
     @property
+    def memory_limit(self) -> int:
+        """Bytes that the work of a worker may take."""
+        return self.plan.memory_limit
+
+    @property
     def title(self) -> str:
         """What is inspected."""
         return f"{self.job.image_count:,} {'maps' if self.job.source == 'maps' else 'images'} inspected"

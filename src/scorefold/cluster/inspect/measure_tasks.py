@@ -14,6 +14,8 @@ from scorefold.cluster.inspect.evaluate_tasks import true_mask
 from scorefold.cluster.inspect.inspect_run import InspectRun
 from scorefold.cluster.inspect.scored_leaf import block_maps, pose_of, read_leaf
 from scorefold.cluster.inspect.states import Results, read_whole
+from scorefold.cluster.inspect.telling import tell_images
+from scorefold.cluster.live import is_heard
 from scorefold.errors import InputError
 from scorefold.inspection.components import Defect, find_defects
 from scorefold.inspection.metrics import PimoBand, aupimo, pimo_band
@@ -168,12 +170,15 @@ def measure(run: InspectRun, node: Node) -> str:
         "density_counts": density.ravel()[places],
         **_defect_arrays(defects),
     }
+    seconds = round(time.monotonic() - started, 3)
     run.store.commit(
         node.key,
         arrays=arrays,
         coverage=run.covered(node.batch),
-        summary={"blocks": blocks, "files": files, "seconds": round(time.monotonic() - started, 3)},
+        summary={"blocks": blocks, "files": files, "seconds": seconds},
     )
+    if is_heard():
+        tell_images(run, node, seconds, verdicts=[VERDICTS[verdict] for verdict in verdicts])
     return node.key
 
 

@@ -12,6 +12,8 @@ from scorefold.cluster.inspect.inspect_run import InspectRun
 from scorefold.cluster.inspect.scored_leaf import ERROR, NOT_FOUND
 from scorefold.cluster.inspect.scoring import ScoredImage
 from scorefold.cluster.inspect.states import empty_states, fold, merge_records, pack, results_of
+from scorefold.cluster.inspect.telling import tell_images
+from scorefold.cluster.live import is_heard
 from scorefold.cluster.suspects import find_killers
 from scorefold.errors import InputError
 from scorefold.inspection.inspector import Inspector
@@ -71,6 +73,7 @@ def score_images(run: InspectRun, node: Node) -> str:
         if kept:
             blocks.append(maps.write(first - group.first, block))
     fold(analyzers, states, "images", scores)
+    seconds = round(time.monotonic() - started, 3)
     run.store.commit(
         node.key,
         arrays={
@@ -83,9 +86,12 @@ def score_images(run: InspectRun, node: Node) -> str:
         summary={
             "failures": failures,
             "blocks": blocks,
-            "seconds": round(time.monotonic() - started, 3),
+            "seconds": seconds,
         },
     )
+    if is_heard():
+        names = [entry.name for entry in entries]
+        tell_images(run, node, seconds, names, scores=scores, failures=failures)
     return node.key
 
 

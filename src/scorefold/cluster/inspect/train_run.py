@@ -64,6 +64,11 @@ class TrainRun(ImageRun):
         self._learned: Learned | None = None
 
     @property
+    def memory_limit(self) -> int:
+        """Bytes that the work of a worker may take."""
+        return self.plan.memory_limit
+
+    @property
     def title(self) -> str:
         """What is learned from how many images."""
         return f"{self.job.recipe.method} model of {self.job.image_count:,} images"

@@ -249,6 +249,11 @@ class MatchRun(Run):
     # What there is to do.
 
     @property
+    def memory_limit(self) -> int:
+        """Bytes that the work of a worker may take."""
+        return self.plan.memory_limit
+
+    @property
     def title(self) -> str:
         """What is searched for in how many targets."""
         targets = len(self.job.targets)

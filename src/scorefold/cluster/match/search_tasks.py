@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -9,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scorefold.analyzer import AnalyzerProduct, ApproximateMoments, Coverage, ExactSum, Moments
+from scorefold.cluster.live import is_heard, tell, told_failures
+from scorefold.cluster.match.preview import preview
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.run import one_line
 from scorefold.cluster.suspects import find_killers
 from scorefold.errors import DamagedPartialError, InputError
+from scorefold.events import LeafEvent
 from scorefold.io import ome_multiscales_metadata
 from scorefold.planning.job import Target
 from scorefold.planning.node import Node
@@ -21,6 +25,9 @@ from scorefold.store import Commit, ResultMaps
 from scorefold.store.results import level_shapes
 
 CHECKPOINT_SECONDS = 60.0
+
+TOLD_TILES = 16
+"""Tiles of a leaf of which the dashboard is shown the scores."""
 
 Tiles = list[tuple[int, Tile]]
 Arrays = dict[str, NDArray[Any]]
@@ -76,10 +83,33 @@ def score_leaf(run: MatchRun, node: Node) -> str:
     else:
         coverage = Coverage.of(coverage.region, *node.rotations)
     summary = {"failures": failures, "seconds": round(time.monotonic() - started, 3)}
-    arrays = _pack(_results(states, analyzers), analyzers)
-    run.store.commit(node.key, arrays=arrays, coverage=coverage, summary=summary)
+    found = _results(states, analyzers)
+    run.store.commit(node.key, arrays=_pack(found, analyzers), coverage=coverage, summary=summary)
     run.store.drop_checkpoint(node.key)
+    _tell(run, node, [(*tiles[i], found[i][0].scores) for i in readable], summary)
     return node.key
+
+
+def _tell(
+    run: MatchRun, node: Node, found: list[tuple[int, Tile, NDArray[Any]]], summary: dict[str, Any]
+) -> None:
+    """Tell the dashboard of a leaf: its targets, with the best scores of some of them."""
+    if not is_heard():
+        return
+    first, stop = node.rotations
+    rotations = round(run.plan.rotation_count * (stop - first) / run.plan.step_count)
+    event = LeafEvent(
+        run.store.location,
+        node.stage,
+        summary["seconds"],
+        len({index for index, *_ in found}) * rotations,
+        [
+            asdict(preview(run.job.targets[index].name, scores, tile.start, tile.target_shape))
+            for index, tile, scores in found[:TOLD_TILES]
+        ],
+        failures=told_failures({run.job.targets[int(i)].name: why for i, why in summary["failures"].items()}),
+    )
+    tell(event)
 
 
 def _one_by_one(
