@@ -92,6 +92,7 @@ def test_every_option_and_command_that_the_pages_name_exists():
                 "--partition",
                 "--time",
                 "--wrap",
+                "--url",
             }
             assert shown in known | outside, f"{page.name}: {shown}"
 
