@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.match.target_states import TargetStates
-from scorefold.errors import in_one_line
 from scorefold.events import FINISHED, STOPPED, TOPIC, WORKING, DriverEvent, Event
 from scorefold.planning.node import Node
+from scorefold.store import reason_of_end
 
 if TYPE_CHECKING:
     from scorefold.cluster.driver import Progress
@@ -98,7 +98,7 @@ def live_driver(run: "Run", listener: Listener) -> Iterator[LiveDriver]:
     try:
         yield live
     except BaseException as error:
-        live.end(STOPPED, in_one_line(error) or type(error).__name__)
+        live.end(STOPPED, reason_of_end(error))
         raise
     live.end(FINISHED)
 
