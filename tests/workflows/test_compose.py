@@ -95,17 +95,17 @@ CREATE_BUCKET = (
 )
 
 
-def run(*words: str, check: bool = True, seconds: float = 600, **environment: str) -> str:
+def run(*words: str, **environment: str) -> str:
     done = subprocess.run(
         words,
         capture_output=True,
         text=True,
-        timeout=seconds,
+        timeout=900,
         check=False,
         env=os.environ | environment,
         cwd=ROOT,
     )
-    assert done.returncode == 0 or not check, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
