@@ -21,10 +21,13 @@ from urllib.parse import quote
 import pytest
 import yaml
 
+from scorefold.cli.job_file import read_job
+
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
+JOB = ROOT / "workflows" / "jobs" / "compose-match.yaml"
 PROJECT = "scorefold-test"
 NETWORK = f"/run/netns/{PROJECT}"
 INSIDE = ("nsenter", f"--net={NETWORK}")
@@ -33,9 +36,6 @@ OF_THE_TEST = ("--filter", f"label=io.podman.compose.project={PROJECT}")
 PACKAGES = ("podman", "runc", "debootstrap", "iptables", "nsenter", "ip")
 
 SERVICES = yaml.safe_load(COMPOSE.read_text())["services"]
-SEARCH = ["1" if word == "3" else word for word in SERVICES["submit"]["command"]]
-"""The job of our file with a smaller step: there is time to harm it."""
-
 OPEN = "import urllib.request as u; u.urlopen('http://127.0.0.1:{}', timeout=2)"
 
 SETTINGS = """
@@ -57,13 +57,18 @@ USER 1000:1000
 
 OVERRIDE = f"""
 services:
-  bucket: {{image: {OURS}}}
-  photographs: {{image: {OURS}}}
-  scheduler: {{image: {OURS}}}
-  worker: {{image: {OURS}}}
+  bucket:
+    image: {OURS}
+  photographs:
+    image: {OURS}
+  scheduler:
+    image: {OURS}
+  worker:
+    image: {OURS}
   submit:
     image: {OURS}
-    command: !override {json.dumps(SEARCH)}
+    command: !override ["scorefold", "submit", "/test/match.yaml", "--wait"]
+    volumes: ["${{TEST_FOLDER}}:/test:ro"]
   store:
     image: {STAND_INS}
     command: ["moto_server", "--host", "0.0.0.0", "--port", "7070"]
@@ -201,9 +206,12 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., 
     if importlib.util.find_spec("podman_compose") is None:
         pytest.skip("not installed: podman-compose, from PyPI")
     folder = tmp_path_factory.mktemp("compose")
+    folder.chmod(0o755)  # the user of the containers reads the job
     (folder / "containers.conf").write_text(SETTINGS)
     (folder / "Containerfile").write_text(STAND_INS_FILE)
     (folder / "override.yml").write_text(OVERRIDE)
+    # A smaller step than that of our job: there is time to harm it.
+    (folder / "match.yaml").write_text(yaml.safe_dump(yaml.safe_load(JOB.read_text()) | {"step": 1}))
 
     def call(*words: str) -> str:
         files = (f"--file={COMPOSE}", f"--file={folder}/override.yml")
@@ -212,6 +220,7 @@ def compose(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CONTAINERS_CONF", str(folder / "containers.conf"))
+        patch.setenv("TEST_FOLDER", str(folder))
         patch.setenv("DISABLE_HC_SYSTEMD", "true")  # the test runs the health checks
         for name in ("STORE_KEY", "STORE_SECRET", "STORE_PORT", "DASHBOARD_PORT", "PROMETHEUS_PORT"):
             patch.delenv(name, raising=False)
@@ -277,9 +286,10 @@ def test_a_job_has_the_bytes_of_a_serial_run_though_a_worker_is_killed(cluster, 
     assert run("podman", "wait", submit).strip() == "0", logs(submit)
     wait_until(lambda: inspected(victim, "RestartCount") == "1" and is_well(victim), 60)
 
-    alone = ["s3://scorefold/alone" if word == "s3://scorefold/coins" else word for word in SEARCH]
-    alone[alone.index("--scheduler") + 1] = "serial"
-    compose("run", "--rm", "--no-deps", "-T", "submit", *alone)
+    alone = read_job(str(JOB)).with_values(
+        {"step": 1.0, "scheduler": "serial", "out": "s3://scorefold/alone"}
+    )
+    compose("run", "--rm", "--no-deps", "-T", "submit", "scorefold", *alone.arguments())
     made = shown("coins")
     assert {"/report.html", "/tables/picks.csv", "/figures/brick.png"} <= made.keys()
     assert made == shown("alone")

@@ -12,6 +12,8 @@ import pytest
 import yaml
 from distributed import LocalCluster
 
+from scorefold.cli.job_file import read_job
+
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"
 MONITORING = ROOT / "workflows" / "monitoring"
@@ -99,6 +101,14 @@ def test_what_is_mounted_from_here_exists_and_is_read_only(service):
         if source not in volumes:
             assert (ROOT / source).exists()
             assert target.endswith(":ro")
+
+
+def test_the_job_that_is_submitted_is_one():
+    folder, _, name = SERVICES["submit"]["command"][2].rpartition("/")
+    (source,) = (v.partition(":")[0] for v in SERVICES["submit"]["volumes"] if v.endswith(f":{folder}:ro"))
+    job = read_job(str(ROOT / source / name))
+    assert job.values["scheduler"] == SERVICES["worker"]["command"][2]
+    assert job.location.startswith(f"s3://{Path(SERVICES['bucket']['command'][-1]).name}/")
 
 
 def test_prometheus_is_configured():
