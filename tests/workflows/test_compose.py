@@ -86,12 +86,18 @@ networks:
         - subnet: 192.0.2.0/24
 """
 
-STORED = """
+DIGESTS = """
 import hashlib, json, sys
 import obstore
 store = obstore.store.from_url("s3://scorefold")
 names = [entry["path"] for batch in obstore.list(store, sys.argv[1]) for entry in batch]
 print(json.dumps({name: hashlib.sha256(bytes(obstore.get(store, name).bytes())).hexdigest() for name in names}))
+"""
+
+CONTENT = """
+import sys
+import obstore
+print(bytes(obstore.get(obstore.store.from_url("s3://scorefold"), sys.argv[1]).bytes()).decode())
 """
 
 PAGE = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=10).read().decode())"
@@ -145,12 +151,21 @@ def page(url: str) -> str:
     return run(*INSIDE, sys.executable, "-c", PAGE, url)
 
 
-def stored(prefix: str) -> dict[str, str]:
-    """Return the digest of every object in the bucket by its name, seen through the published port."""
+def in_the_store(script: str, name: str) -> str:
+    """Return what a script says of the bucket, which it sees through the published port."""
     given = {"ENDPOINT_URL": "http://127.0.0.1:7070", "ALLOW_HTTP": "true", "REGION": "us-east-1"}
     given |= {"ACCESS_KEY_ID": "moto-takes", "SECRET_ACCESS_KEY": "any-credentials"}
     environment = {f"AWS_{name}": value for name, value in given.items()}
-    return json.loads(run(*INSIDE, sys.executable, "-c", STORED, prefix, **environment))
+    return run(*INSIDE, sys.executable, "-c", script, name, **environment)
+
+
+def stored(folder: str) -> dict[str, str]:
+    """Return the digest of every object in a folder of the bucket by its name."""
+    return json.loads(in_the_store(DIGESTS, folder))
+
+
+def committed(stage: str) -> list[str]:
+    return [name for name in stored("coins/commits") if Path(name).name.startswith(f"{stage}-")]
 
 
 def shown(run_name: str) -> dict[str, str]:
@@ -277,12 +292,12 @@ def test_workers_are_added_to_a_cluster_that_works(cluster, up):
 def test_a_job_has_the_bytes_of_a_serial_run_though_a_worker_is_killed(cluster, compose):
     compose("up", "--detach", "--no-build", "--no-deps", "submit")
     (submit,) = containers("submit")
-    wait_until(
-        lambda: stored("coins/commits/score_leaf") or inspected(submit, "State.Status") == "exited", 300
-    )
-    victim = containers("worker")[0]
+    wait_until(lambda: committed("score_leaf") or inspected(submit, "State.Status") == "exited", 300)
+    driver = json.loads(in_the_store(CONTENT, "coins/driver.json"))["host"]
+    (victim,) = (name for name in containers("worker") if inspected(name, "Config.Hostname") != driver)
     os.kill(int(inspected(victim, "State.Pid")), signal.SIGKILL)
-    assert not stored("coins/commits/write_result"), "the search had ended before the worker was killed"
+    assert committed("score_leaf"), logs(submit)
+    assert not committed("write_result"), "the search had ended before the worker was killed"
     assert run("podman", "wait", submit).strip() == "0", logs(submit)
     wait_until(lambda: inspected(victim, "RestartCount") == "1" and is_well(victim), 60)
 
