@@ -139,6 +139,15 @@ def wait_until(condition):
         time.sleep(0.005)
 
 
+def test_a_process_that_has_ended_holds_nothing_though_nobody_has_asked_how(store):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        started = psutil.Process(other.pid).create_time()
+        put(store, host=platform.node(), process=other.pid, started=started)
+        other.kill()
+        wait_until(lambda: psutil.Process(other.pid).status() == psutil.STATUS_ZOMBIE)
+        check_free(store)
+
+
 def test_two_drivers_in_one_process_exclude_each_other(store):
     with hold(store):
         with pytest.raises(StoreError, match="is at work on it"), hold(store):

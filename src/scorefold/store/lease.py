@@ -238,6 +238,8 @@ def is_running(process: Mapping[str, Any]) -> bool:
 def _start_of(process: int) -> float | None:
     """Return when a process of this machine started; None if there is none. Numbers of processes are used again."""
     try:
-        return float(psutil.Process(process).create_time())
+        found = psutil.Process(process)
+        # What has ended keeps its number until its parent asks how, which in containers may be never.
+        return None if found.status() == psutil.STATUS_ZOMBIE else float(found.create_time())
     except (psutil.Error, ValueError, OverflowError):  # also of a number that no process can have
         return None
