@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from scorefold.cluster.executor import Executor, Outcome
 from scorefold.cluster.failures import Failures, how_to_go_on
-from scorefold.cluster.live import live_driver
+from scorefold.cluster.live import LiveDriver, live_driver
 from scorefold.cluster.pace import Pace, TimeLeft
 from scorefold.cluster.run import Run, one_line
 from scorefold.errors import RunCancelled, StoreError, resume_command
@@ -75,7 +75,7 @@ def drive(
                 if on_progress is not None:
                     on_progress(progress)
 
-            _reconcile(run, executor, lease, notify, live.watched, render=render)
+            _reconcile(run, executor, lease, notify, live, render=render)
     except OSError as error:  # full, read-only or gone
         raise StoreError(f"{one_line(error)}. {how_to_go_on(run, error)}") from error
 
@@ -85,7 +85,7 @@ def _reconcile(
     executor: Executor,
     lease: Lease,
     notify: Callable[[Progress], None],
-    watched: Callable[[Iterator[Node]], Iterator[Node]],
+    live: LiveDriver,
     *,
     render: bool,
 ) -> None:
@@ -93,7 +93,7 @@ def _reconcile(
     failures = Failures(run)
     pace = Pace()
     while True:
-        wave, missing = _survey(watched(run.missing(run.store.committed(), render=render)))
+        wave, missing = _survey(live.watched(run.missing(run.store.committed(), render=render)))
         done = Counter(total) - missing
         notify(_progress(done, total))
         if not wave:
@@ -106,6 +106,7 @@ def _reconcile(
                         f"cancelled; what is done is kept. Go on with: {resume_command(run.store.location)}"
                     )
                 if outcome is None:
+                    live.update(_progress(done, total, left=pace.left(done, total)))
                     continue
                 if outcome.error is None:
                     done[outcome.node.stage] += 1

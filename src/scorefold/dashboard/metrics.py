@@ -1,5 +1,6 @@
 """Metrics of runs for Prometheus, on the ``/metrics`` of a scheduler that has prometheus_client."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -58,7 +59,7 @@ class RunCollector:
                 tasks.add_metric([run, stage, "done"], view.driver.done.get(stage, 0))
                 tasks.add_metric([run, stage, "total"], total)
             failures.add_metric([run], len(view.failures))
-            if view.best is not None:
+            if not math.isnan(view.best):
                 best.add_metric([run], view.best)
             for verdict, count in view.verdicts.items():
                 images.add_metric([run, verdict], count)

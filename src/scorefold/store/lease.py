@@ -112,7 +112,7 @@ def driver_lease(store: RunStore) -> Iterator[Lease]:
         yield lease
     except BaseException as error:
         with contextlib.suppress(Exception):
-            store.blobs.put(STOPPED, json.dumps({"reason": _reason(error)}).encode())
+            store.blobs.put(STOPPED, json.dumps({"reason": stop_reason(error)}).encode())
         raise
     finally:
         ended.set()
@@ -161,7 +161,8 @@ def _write(store: RunStore, holder: dict[str, Any]) -> None:
     store.blobs.put(LEASE, json.dumps({**holder, "renewed": time.time()}).encode())
 
 
-def _reason(error: BaseException) -> str:
+def stop_reason(error: BaseException) -> str:
+    """Return why a driver stops, as others may read it."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     return in_one_line(without_credentials(str(error)), _LONGEST_REASON) or type(error).__name__

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -104,7 +103,7 @@ def _tell(
         summary["seconds"],
         len({index for index, *_ in found}) * rotations,
         [
-            asdict(preview(run.job.targets[index].name, scores, tile.start, tile.target_shape))
+            preview(run.job.targets[index].name, scores, tile.start, tile.target_shape)
             for index, tile, scores in found[:TOLD_TILES]
         ],
         failures=told_failures({run.job.targets[int(i)].name: why for i, why in summary["failures"].items()}),
