@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field
 
 TOPIC = "scorefold"
 """Under which events are logged with a Dask scheduler."""
@@ -22,7 +22,8 @@ State = Literal["working", "finished", "stopped"]
 
 # What a receiver checks, since anybody on a cluster may log anything.
 Count = Annotated[int, Field(ge=0, le=2**53)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Number = Annotated[float, Field(ge=-1e100, le=1e100)]
+Seconds = Annotated[float, Field(ge=0, le=1e12)]
 Cell = Annotated[int, Field(ge=0, lt=PREVIEW_CELLS)]
 Cells = Annotated[int, Field(gt=0, le=PREVIEW_CELLS)]
 Told = Field(max_length=MOST_TOLD)
@@ -82,7 +83,7 @@ class DriverEvent(Event):
     done: Annotated[dict[str, Count], Told] = field(default_factory=dict)
     total: Annotated[dict[str, Count], Told] = field(default_factory=dict)
     seconds_left: Seconds | None = None
-    targets: Annotated[list[tuple[str, FiniteFloat, str]], Told] = field(default_factory=list)
+    targets: Annotated[list[tuple[str, Number, str]], Told] = field(default_factory=list)
     target_states: Annotated[dict[str, Count], Told] = field(default_factory=dict)
     reason: str = ""
 
@@ -108,7 +109,7 @@ class Preview:
     """
 
     target: str
-    best: FiniteFloat
+    best: Number
     grid: tuple[Cells, Cells]
     start: tuple[Cell, Cell]
     shape: tuple[Cells, Cells]
@@ -153,7 +154,7 @@ class LeafEvent(Event):
     seconds: Seconds = 0.0
     rotations: Count = 0
     previews: Annotated[list[Preview], Told] = field(default_factory=list)
-    scores: Annotated[list[FiniteFloat], Told] = field(default_factory=list)
+    scores: Annotated[list[Number], Told] = field(default_factory=list)
     verdicts: Annotated[dict[str, Count], Told] = field(default_factory=dict)
-    worst: Annotated[list[tuple[str, FiniteFloat]], Told] = field(default_factory=list)
+    worst: Annotated[list[tuple[str, Number]], Told] = field(default_factory=list)
     failures: Annotated[dict[str, str], Told] = field(default_factory=dict)

@@ -226,7 +226,7 @@ class Page:
             scale = PREVIEW_PIXELS / max(height, width)
             plot.frame_width, plot.frame_height = round(width * scale), round(height * scale)
             plot.title.text = f"Best scores so far: {name}"
-            values = target.cells[np.isfinite(target.cells)]
+            values = target.cells[np.isfinite(target.cells)].astype(np.float64)
             self._histogram.title.text = f"Best scores of the cells below: {name}"
             if values.size:
                 self._colours.low, self._colours.high = float(values.min()), float(values.max())
