@@ -134,8 +134,8 @@ class LeafEvent(Event):
         Of the work.
     seconds : float
         How long it took.
-    rotations : int
-        Pairs of a target and a rotation that it scored.
+    rotations : float
+        Pairs of a target and a rotation that it scored; of a target that is cut in tiles, their share of it.
     previews : list of Preview
         Of the targets it worked on, or some of them.
     scores : list of float
@@ -152,7 +152,7 @@ class LeafEvent(Event):
 
     stage: str = ""
     seconds: Seconds = 0.0
-    rotations: Count = 0
+    rotations: Annotated[float, Field(ge=0, le=1e12)] = 0.0
     previews: Annotated[list[Preview], Told] = field(default_factory=list)
     scores: Annotated[list[Number], Told] = field(default_factory=list)
     verdicts: Annotated[dict[str, Count], Told] = field(default_factory=dict)

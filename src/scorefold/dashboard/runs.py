@@ -72,7 +72,7 @@ class RunView:
         By name, those heard of last.
     best : float
         Best score of all targets so far; NaN where nothing is known.
-    rotations : int
+    rotations : float
         Pairs of a target and a rotation that were scored; a retry counts twice.
     seconds : defaultdict of str to float
         Of workers, by stage.
@@ -92,13 +92,13 @@ class RunView:
     began: float
     targets: dict[str, TargetView] = field(default_factory=dict)
     best: float = math.nan
-    rotations: int = 0
+    rotations: float = 0.0
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     verdicts: Counter[str] = field(default_factory=Counter)
     worst: list[tuple[str, float]] = field(default_factory=list)
     scores: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_SCORES))
     failures: dict[str, str] = field(default_factory=dict)
-    recent: deque[tuple[float, int]] = field(default_factory=deque)
+    recent: deque[tuple[float, float]] = field(default_factory=deque)
 
     @property
     def fraction(self) -> float:
