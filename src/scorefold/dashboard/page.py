@@ -45,17 +45,22 @@ def add_page(runs: Runs, scheduler: "Scheduler") -> None:
     scheduler : distributed.Scheduler
         The scheduler; nothing happens if it has no dashboard.
     """
-    from distributed.dashboard.core import BokehApplication  # noqa: PLC0415 - a scheduler may have none
+    from bokeh.server.tornado import BokehTornado  # noqa: PLC0415 - a scheduler may have no dashboard
+    from distributed.dashboard.core import BokehApplication  # noqa: PLC0415
     from distributed.dashboard.scheduler import template_variables  # noqa: PLC0415
     from tornado.ioloop import IOLoop  # noqa: PLC0415
 
-    if "dashboard" not in scheduler.services and not hasattr(scheduler, "http_application"):
+    pages = [app for app in scheduler.http_application.applications if isinstance(app, BokehTornado)]
+    if not pages:
         return
     variables = template_variables(scheduler)
     if PAGE not in variables["pages"]:
         variables["pages"].insert(1, PAGE)
     application = BokehApplication(
-        {f"/{PAGE}": partial(_document, runs)}, scheduler, template_variables=variables
+        {f"/{PAGE}": partial(_document, runs)},
+        scheduler,
+        prefix=pages[0].prefix,
+        template_variables=variables,
     )
     scheduler.http_application.add_application(application)
     application.initialize(IOLoop.current())
@@ -144,6 +149,7 @@ class Page:
             title="",
             toolbar_location=None,
             tools="",
+            css_classes=["preview"],
             width_policy="min",
             height_policy="min",
             frame_width=PREVIEW_PIXELS,
@@ -240,7 +246,7 @@ class Page:
         self.update()
 
     def _pick_target(self, name: str) -> None:
-        self._target = name
+        self._run, self._target = self.runs.marked, name  # who looks at a target is not taken to a new run
         self.update()
 
 

@@ -34,13 +34,15 @@ class Table:
         What is shown.
     model : DataTable
         How it is shown.
+    marked : str
+        Key of the row that is marked.
     """
 
     def __init__(
         self, columns: Columns, *, height: int, on_pick: Callable[[str], None] | None = None
     ) -> None:
         self._key = next(iter(columns))
-        self._marked = ""
+        self.marked = ""
         self._on_pick = on_pick
         self._drawn = 0
         self.source = ColumnDataSource({name: [] for name in columns})
@@ -57,6 +59,7 @@ class Table:
             sortable=False,
             reorderable=False,
             sizing_mode="stretch_width",
+            css_classes=[f"{self._key}-table"],
             stylesheets=[InlineStyleSheet(css=MARKED)],
         )
         self.source.selected.on_change("indices", self._pick)
@@ -65,7 +68,7 @@ class Table:
         """Show rows, and mark the one with a key."""
         keys = rows[self._key]
         indices = [keys.index(marked)] if self._on_pick and marked in keys else []
-        self._marked = marked
+        self.marked = marked
         selected = self.source.selected
         if not same(self.source.data, rows):
             if selected.indices != indices:
@@ -79,7 +82,7 @@ class Table:
 
     def _pick(self, _name: str, _old: list[int], new: list[int]) -> None:
         keys = self.source.data[self._key]
-        if self._on_pick and new and new[0] < len(keys) and keys[new[0]] != self._marked:
+        if self._on_pick and new and new[0] < len(keys) and keys[new[0]] != self.marked:
             self._on_pick(keys[new[0]])
 
 
