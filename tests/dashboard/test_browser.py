@@ -53,7 +53,7 @@ def search(folders: Path, name: str, place: Path):
             targets=[str(folders / name)],
             template=str(folders / "part.png"),
             mask="disk",
-            step=3,
+            step=6,
             fft="scipy",
             top=2,
         )
@@ -66,6 +66,10 @@ def browsers():
     """Two browsers, each with a page; what goes wrong in their scripts is an error."""
     api = pytest.importorskip("playwright.sync_api")
     wrong = []
+
+    def note(error):
+        wrong.append(error)
+
     with api.sync_playwright() as playwright:
         started = [
             playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"]) for _ in range(2)
@@ -73,7 +77,7 @@ def browsers():
         pages = [browser.new_page(viewport={"width": 1280, "height": 1000}) for browser in started]
         for page in pages:
             page.set_default_timeout(DEADLINE)
-            page.on("pageerror", wrong.append)
+            page.on("pageerror", note)
         yield pages
         for browser in started:
             browser.close()
@@ -102,11 +106,17 @@ def work(folders, tmp_path):
     places = {name: tmp_path / name for name in ("many", "few")}
     runs = {name: search(folders, name, place) for name, place in places.items()}
     failures = []
+    looked = threading.Event()
+
+    def hold(progress):
+        """Let nobody miss a search that is at work."""
+        if 2 * progress.done["score_leaf"] > progress.total["score_leaf"]:
+            assert looked.wait(5 * DEADLINE / 1000)
 
     def drive_one(name, address):
         try:
             with connected(address) as client:
-                drive(runs[name], DaskExecutor(client))
+                drive(runs[name], DaskExecutor(client), on_progress=hold)
         except BaseException as error:
             failures.append(error)
             raise
@@ -118,13 +128,16 @@ def work(folders, tmp_path):
         ]
         yield SimpleNamespace(
             threads=threads,
+            looked=looked,
             link=client.dashboard_link.replace("/status", "/scorefold"),
             places=places,
             runs=runs,
             failures=failures,
         )
+        looked.set()
         for thread in threads:
-            thread.join()
+            if thread.is_alive():
+                thread.join()
 
 
 def test_two_browsers_follow_two_searches_of_two_clients(browsers, work, folders, tmp_path, output_of):
@@ -144,8 +157,10 @@ def test_two_browsers_follow_two_searches_of_two_clients(browsers, work, folders
             expected.filter(has_text=f"part.png in {count} targets").wait_for()
     row(one, "run", str(work.places["many"])).click()
     row(two, "run", str(work.places["few"])).click()
-    one.locator(".bk-Div, .bk-clearfix").filter(has_text=f"part.png in {MANY} targets").first.wait_for()
-    two.locator(".bk-Div, .bk-clearfix").filter(has_text="part.png in 3 targets").first.wait_for()
+    one.get_by_text("a live estimate").locator("xpath=..").filter(
+        has_text=f"part.png in {MANY} targets"
+    ).wait_for()
+    two.get_by_text("a live estimate").locator("xpath=..").filter(has_text="part.png in 3 targets").wait_for()
 
     # Progress is in words, and the preview is a picture, while the search is at work.
     row(one, "target", "photo-00").wait_for()
@@ -163,12 +178,13 @@ def test_two_browsers_follow_two_searches_of_two_clients(browsers, work, folders
     assert marked(two, "run") == before
     assert row(two, "target", "photo-03").count() == 0
 
-    for page in browsers:
-        for place in work.places.values():
-            row(page, "run", str(place)).filter(has_text="finished").wait_for()
+    work.looked.set()
     for thread in work.threads:
         thread.join()
     assert work.failures == []
+    for page in browsers:
+        for place in work.places.values():
+            row(page, "run", str(place)).filter(has_text="finished").wait_for()
     assert marked(one, "target") == "photo-03"
     for name in work.places:
         serial = search(folders, name, tmp_path / f"serial {name}")

@@ -1,6 +1,7 @@
 """Metrics: named as Prometheus wants them, with the values of the runs."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -109,3 +110,13 @@ def test_the_runs_of_a_later_scheduler_of_the_process_take_the_place_of_those_be
     add_metrics(Runs())
     assert REGISTRY.get_sample_value("scorefold_run_best_score", {"run": "/search"}) is None
     assert REGISTRY.get_sample_value("scorefold_runs", {"state": "working"}) == 0
+
+
+def test_the_documentation_lists_them_all(runs):
+    page = (Path(__file__).parents[2] / "docs/dashboard.md").read_text()
+    found = re.findall(r"^\| `(scorefold_\w+)` \| (\w+) \| ([\w, ]+) \| (.*) \|$", page, re.MULTILINE)
+    metrics = list(RunCollector(runs).collect())
+    ending = {"counter": "_total", "gauge": ""}
+    assert found == [
+        (f"{m.name}{ending[m.type]}", m.type, ", ".join(m._labelnames), m.documentation) for m in metrics
+    ]

@@ -234,13 +234,10 @@ def test_a_scheduler_of_others_gets_the_page(start_scheduler, view, options):
         page.until(lambda: "a model" in page.texts())
 
 
-def test_a_scheduler_without_dashboard_works(start_scheduler, new_run):
-    address = start_scheduler(workers=1)
-    with connected(address) as client:
-        client.wait_for_workers(1)
-        run = new_run(rotation_block=12, batch_tiles=4)
-        drive(run, DaskExecutor(client), render=False)
-        assert not list(run.missing(run.store.committed(), render=False))
-        port = client.scheduler_info()["services"]["dashboard"]
-        with pytest.raises(urllib.error.HTTPError):
-            read(f"http://127.0.0.1:{port}/scorefold")
+def test_a_scheduler_without_dashboard_gets_none(start_scheduler):
+    with connected(start_scheduler()) as client:
+        services = client.scheduler_info()["services"]
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            read(f"http://127.0.0.1:{services['dashboard']}/scorefold")
+        client.log_event(TOPIC, DriverEvent("/there", "one", "train", "a model").message())
+        assert client.sync(client.scheduler.identity)["type"] == "Scheduler"

@@ -42,10 +42,10 @@ class RunCollector:
         tasks = GaugeMetricFamily(
             "scorefold_run_tasks", "Pieces of work of a run.", labels=["run", "stage", "state"]
         )
-        failures = GaugeMetricFamily("scorefold_run_failures", "Inputs of a run that failed.", labels=["run"])
-        best = GaugeMetricFamily(
-            "scorefold_run_best_score", "Best score so far, of the targets heard of last.", labels=["run"]
+        failures = GaugeMetricFamily(
+            "scorefold_run_failures", "Inputs of a run that failed, at most 1,000.", labels=["run"]
         )
+        best = GaugeMetricFamily("scorefold_run_best_score", "Best score so far.", labels=["run"])
         images = GaugeMetricFamily("scorefold_run_images", "Inspected images.", labels=["run", "verdict"])
         rotations = CounterMetricFamily(
             "scorefold_rotations", "Pairs of a target and a rotation that were scored.", labels=["run"]
