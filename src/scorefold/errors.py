@@ -55,6 +55,11 @@ def resume_command(location: str) -> str:
     return f"scorefold resume {shlex.quote(location)}"
 
 
+def status_command(location: str) -> str:
+    """Return what to type to watch a run."""
+    return f"scorefold status {shlex.quote(location)} --watch"
+
+
 def cancel_command(location: str) -> str:
     """Return what to type to have the driver of a run stop."""
     return f"scorefold cancel {shlex.quote(location)}"

@@ -14,7 +14,7 @@ import pytest
 
 from scorefold.cli import cancel
 from scorefold.cluster import open_run
-from scorefold.store import RunStore, driver_of, why_stopped
+from scorefold.store import RunStore, driver_of, last_stop
 
 pytestmark = pytest.mark.timeout(170)
 
@@ -143,7 +143,7 @@ def test_options_of_submit_go_before_those_of_the_job(folder, job, scorefold, ch
     check_refused(scorefold("submit", path), ['scheduler "tcp://127.0.0.1:9"'])
     command("submit", path, "--scheduler", "serial", "--wait", "--quiet")
     assert state_of("found")["finished"]
-    assert why_stopped(open_run("found").store) is None
+    assert last_stop(open_run("found").store) is None
 
 
 def test_a_driver_that_does_not_leave_is_told_of(folder, scorefold, check_refused, monkeypatch, run_at):

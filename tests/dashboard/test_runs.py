@@ -259,6 +259,12 @@ def test_another_driver_of_a_run_counts_anew():
     assert (view.rotations, view.failures, view.driver.reason, view.began) == (0, {}, "", clock.now)
 
 
+def test_the_end_of_a_driver_whose_run_was_taken_over_changes_nothing():
+    lost = DriverEvent(RUN, "one", state=STOPPED, reason="another driver has taken over")
+    view = told(DriverEvent(RUN, "one"), DriverEvent(RUN, "two"), LeafEvent(RUN, rotations=3), lost).get(RUN)
+    assert (view.driver.driver, view.driver.state, view.rotations) == ("two", WORKING, 3)
+
+
 def test_what_workers_tell_before_the_driver_counts():
     assert told(LeafEvent(RUN, rotations=4), DriverEvent(RUN, "one")).get(RUN).rotations == 4
 

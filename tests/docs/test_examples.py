@@ -1,6 +1,7 @@
 """The code in README.md and docs/ runs, and links lead somewhere."""
 
 import re
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import scorefold
 from scorefold.cli.application import application
+from scorefold.cli.job_file import read_job
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -67,11 +69,10 @@ def test_every_option_and_command_that_the_pages_name_exists():
     }
     for page in PAGES:
         text = page.read_text()
-        for line in re.findall(
-            r"scorefold (match|inspect|evaluate|plan|status|resume|verify|gc|render|demo)\b", text
-        ):
+        for line in re.findall(r"`scorefold ([a-z]+)\b", text):
             assert line in command.commands
-        for shown in re.findall(r"(?<![\w-])`?(--[a-z][a-z-]+)", text):
+        ours = re.sub(r"(?:docker compose|apt-get)(?:(?!scorefold )[^\n`])*", "", text)
+        for shown in re.findall(r"(?<![\w-])`?(--[a-z][a-z-]+)", ours):
             outside = {
                 "--version",
                 "--debug",
@@ -86,6 +87,13 @@ def test_every_option_and_command_that_the_pages_name_exists():
                 "--tls-ca-file",
                 "--dashboard-address",
                 "--runs",
+                "--lifetime",
+                "--lifetime-stagger",
+                "--me",
+                "--partition",
+                "--time",
+                "--wrap",
+                "--url",
             }
             assert shown in known | outside, f"{page.name}: {shown}"
 
@@ -98,3 +106,16 @@ def test_ci_runs_the_test_command_of_the_readme():
     assert "pip install --quiet -e '.[test]' && .venv/bin/pytest" in command
     assert 'bash -c "$test_command"' in script
     assert "README.md" in script
+
+
+def test_the_page_of_commands_and_options_is_what_they_are():
+    """Written anew by ``python docs/reference.py``."""
+    made = runpy.run_path(str(ROOT / "docs" / "reference.py"))
+    assert (ROOT / "docs" / "reference.md").read_text() == made["page"]()
+
+
+def test_the_job_file_of_that_page_is_one(tmp_path):
+    (example,) = blocks(ROOT / "docs" / "reference.md", "yaml")
+    path = tmp_path / "job.yaml"
+    path.write_text(example)
+    assert read_job(str(path)).arguments()[0] == "match"

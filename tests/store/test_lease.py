@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from scorefold.errors import StoreError
-from scorefold.store import RunStore, ask_to_stop, check_free, driver_of, lease, why_stopped
+from scorefold.store import RunStore, ask_to_stop, check_free, driver_of, last_stop, lease
 from scorefold.store import driver_lease as hold
 from scorefold.store.lease import CANCEL, EXPIRED_SECONDS, LEASE
 
@@ -87,7 +87,6 @@ def test_a_driver_is_asked_to_stop_through_the_store(store, monkeypatch):
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.01)
     assert not ask_to_stop(store)
     with hold(store) as held:
-        monkeypatch.setattr(lease.os, "getpid", lambda: -1)  # seen from another process
         assert ask_to_stop(store)
         assert held.cancelled.wait(30)
     assert store.blobs.get(CANCEL) is None
@@ -109,29 +108,28 @@ def test_what_a_driver_tells_is_seen(store, monkeypatch):
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.01)
     with hold(store) as held:
         held.told = {"left": 5}
-        monkeypatch.setattr(lease.os, "getpid", lambda: -1)
         wait_until(lambda: driver_of(store).told == {"left": 5})
     assert driver_of(store) is None
 
 
 def test_why_a_driver_stopped_is_kept_until_the_next_begins(store):
-    assert why_stopped(store) is None
+    assert last_stop(store) is None
     with pytest.raises(StoreError), hold(store):
         raise StoreError("the disk is full")
-    assert why_stopped(store) == "the disk is full"
+    assert last_stop(store).reason == "the disk is full"
     with pytest.raises(KeyboardInterrupt), hold(store):
         raise KeyboardInterrupt
-    assert why_stopped(store) == "interrupted"
+    assert last_stop(store).reason == "interrupted"
     with hold(store):
-        assert why_stopped(store) is None
-    assert why_stopped(store) is None
+        assert last_stop(store) is None
+    assert last_stop(store) is None
 
 
 def test_why_a_driver_stopped_holds_no_credentials(store, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
     with pytest.raises(StoreError), hold(store):
         raise StoreError("refused: very-secret")
-    assert why_stopped(store) == "refused: …"
+    assert last_stop(store).reason == "refused: …"
 
 
 def wait_until(condition):
@@ -139,3 +137,21 @@ def wait_until(condition):
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def test_two_drivers_in_one_process_exclude_each_other(store):
+    with hold(store):
+        with pytest.raises(StoreError, match="is at work on it"), hold(store):
+            pass
+        assert driver_of(store) is not None
+    with hold(store):
+        pass
+
+
+def test_a_driver_that_was_out_of_reach_notices_who_has_taken_over(store, monkeypatch):
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.01)
+    with hold(store) as held:
+        put(store, token="another")
+        assert held.lost.wait(30)
+        assert json.loads(store.blobs.get(LEASE))["token"] == "another"
+    assert json.loads(store.blobs.get(LEASE))["token"] == "another"

@@ -26,8 +26,8 @@ def run(script: str, *arguments: str) -> str:
 
 
 @pytest.mark.timeout(180)
-def test_match_2d_finds_the_coins_and_picks_again(tmp_path):
-    output = run("match_2d.py", "--out", str(tmp_path / "out"), "--step", "8", "--workers", "1")
+def test_local_finds_the_coins_and_picks_again(tmp_path):
+    output = run("local.py", "--out", str(tmp_path / "out"), "--step", "8", "--workers", "1")
     assert re.search(r"19 picks above 0.6, \d+ above 0.85", output)
     picks = pd.read_parquet(tmp_path / "out" / "run" / "tables" / "picks.parquet")
     assert (picks["score"] >= 0.85).all()
@@ -47,7 +47,7 @@ def test_match_3d_writes_particles_and_a_finer_search_scores_higher(tmp_path):
 
 
 @pytest.mark.timeout(180)
-def test_own_cluster_searches_on_the_scheduler_that_it_is_given(tmp_path, monkeypatch, capsys):
+def test_remote_cluster_searches_on_the_scheduler_that_it_is_given(tmp_path, monkeypatch, capsys):
     with LocalCluster(
         processes=False,
         n_workers=1,
@@ -57,16 +57,16 @@ def test_own_cluster_searches_on_the_scheduler_that_it_is_given(tmp_path, monkey
         memory_limit=0,
     ) as cluster:
         options = ["--out", str(tmp_path / "out"), "--step", "8", "--scheduler", cluster.scheduler_address]
-        monkeypatch.setattr(sys, "argv", ["own_cluster.py", *options])
-        runpy.run_path(str(WORKFLOWS / "own_cluster.py"), run_name="__main__")
+        monkeypatch.setattr(sys, "argv", ["remote_cluster.py", *options])
+        runpy.run_path(str(WORKFLOWS / "remote_cluster.py"), run_name="__main__")
     assert "report: " in capsys.readouterr().out
     assert len(pd.read_parquet(tmp_path / "out" / "run" / "tables" / "picks.parquet")) == 19
 
 
 @pytest.mark.long
 @pytest.mark.timeout(180)
-def test_own_cluster_starts_a_cluster_if_it_is_given_none(tmp_path):
-    output = run("own_cluster.py", "--out", str(tmp_path / "out"), "--step", "8")
+def test_remote_cluster_starts_a_cluster_if_it_is_given_none(tmp_path):
+    output = run("remote_cluster.py", "--out", str(tmp_path / "out"), "--step", "8")
     assert "dashboard: http://127.0.0.1:" in output
     assert len(pd.read_parquet(tmp_path / "out" / "run" / "tables" / "picks.parquet")) == 19
 

@@ -4,6 +4,7 @@ import time
 
 from scorefold.cli.console import say
 from scorefold.cli.options import Run
+from scorefold.cli.status import survey
 from scorefold.errors import StoreError, resume_command
 
 EXAMPLES = "Example: scorefold cancel s3://bucket/found"
@@ -21,7 +22,8 @@ def command(run: Run) -> int:
     from scorefold.cluster import open_run
     from scorefold.store import ask_to_stop, driver_of
 
-    store = open_run(run).store
+    opened = open_run(run)
+    store = opened.store
     if not ask_to_stop(store):
         say("nobody is at work on it")
         return 0
@@ -33,5 +35,8 @@ def command(run: Run) -> int:
                 "It may be busy; look again with scorefold status."
             )
         time.sleep(LOOK_SECONDS)
-    say(f"cancelled; what is done is kept. Go on with: {resume_command(run)}")
+    if survey(opened, run)["finished"]:
+        say("it has finished meanwhile")
+    else:
+        say(f"cancelled; what is done is kept. Go on with: {resume_command(run)}")
     return 0

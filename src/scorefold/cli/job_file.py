@@ -15,6 +15,8 @@ from scorefold.cli.parameters import PATHS, WORD_OR_PATH, Parameter, parameters_
 from scorefold.cli.usage import suggestion
 from scorefold.credentials import check_url
 from scorefold.errors import InputError, in_one_line
+from scorefold.object_stores import is_url
+from scorefold.scoring.masks import MASK_SHAPES
 
 _WRITE_JOB = Annotated[
     str | None,
@@ -41,6 +43,11 @@ def commands() -> dict[str, Callable[..., Any]]:
         "evaluate": evaluate.command,
         "resume": resume.command,
     }
+
+
+def keys_of(command: str) -> list[Parameter]:
+    """Return what job files of a command may hold: all that it takes, but what is for a terminal."""
+    return [p for p in parameters_of(commands()[command]) if p.name not in ("write_job", "as_json")]
 
 
 @dataclass(frozen=True)
@@ -70,7 +77,7 @@ class Job:
 
     def arguments(self) -> list[str]:
         """Return what would be typed."""
-        parameters = [p for p in parameters_of(commands()[self.command]) if p.name in self.values]
+        parameters = [p for p in keys_of(self.command) if p.name in self.values]
         options = [text for p in parameters if not p.positional for text in _typed(p, self.values[p.name])]
         words = [text for p in parameters if p.positional for text in _texts(self.values[p.name])]
         return [*self.command.split(), *options, "--", *words]
@@ -104,7 +111,7 @@ def read_job(path: str) -> Job:
         problem = "names no command" if said is None else f"command {in_one_line(said)!r} is unknown"
         raise InputError(f'job "{path}": {problem}. Begin with command: {", ".join(commands())}.')
     command = read.pop("command")
-    parameters = parameters_of(commands()[command])
+    parameters = keys_of(command)
     values = _validated(path, parameters, read)
     folder = Path(path).absolute().parent
     return Job(
@@ -129,7 +136,13 @@ def _validated(path: str, parameters: Sequence[Parameter], given: Mapping[Any, A
         elif first["type"] == "missing":
             problem = f"missing. {next(p.help for p in parameters if p.key == key)}"
         else:
-            problem = f"{in_one_line(first['input'], 40)!r}: {first['msg'].removeprefix('Input ')}."
+            said = (
+                first["input"]
+                if isinstance(first["input"], str | int | float)
+                else type(first["input"]).__name__
+            )
+            check_url(str(said))  # before it is repeated
+            problem = f"{in_one_line(said, 40)!r}: {first['msg'].removeprefix('Input ')}."
         more = f" ({error.error_count() - 1} more problems)" if error.error_count() > 1 else ""
         raise InputError(f'job "{path}": {key}: {problem}{more}') from None
     return {name: value for name, value in model.model_dump(exclude_unset=True).items() if value is not None}
@@ -185,24 +198,30 @@ def _texts(value: Any) -> list[str]:
     if isinstance(value, Mapping):
         import json
 
-        return [json.dumps(value)]
+        return [json.dumps(value, default=str)]
     return [str(part) for part in value] if isinstance(value, list) else [str(value)]
 
 
+def absolute_paths(command: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values that were typed, less those that were not, with their paths absolute."""
+    known = {parameter.name: parameter for parameter in keys_of(command)}
+    return {n: _from_folder(known[n], value, Path.cwd()) for n, value in given.items() if value is not None}
+
+
 def _from_folder(parameter: Parameter, value: Any, folder: Path) -> Any:
-    """Return a value of a job file with its paths absolute."""
+    """Return a value with its paths absolute: those of a folder, or of somebody's home."""
     if isinstance(value, list):
         return [_from_folder(replace(parameter, many=False), part, folder) for part in value]
     if not isinstance(value, str) or not _is_path(parameter, value, folder):
         return value
-    return os.path.normpath(folder / value)
+    return os.path.normpath(folder / Path(value).expanduser())
 
 
 def _is_path(parameter: Parameter, value: str, folder: Path) -> bool:
-    if "://" in value:
+    if is_url(value):
         check_url(value)
         return False
-    word = parameter.metavar == WORD_OR_PATH and not (folder / value).exists()
+    word = parameter.metavar == WORD_OR_PATH and (value in MASK_SHAPES or not (folder / value).exists())
     return parameter.metavar in {*PATHS, WORD_OR_PATH} and not word
 
 
@@ -223,19 +242,40 @@ def write_job(path: str, command: str, given: Mapping[str, Any]) -> None:
     InputError
         If the file exists, or cannot be written.
     """
-    import yaml
-
-    folder = Path(path).absolute().parent
-    lines: dict[str, Any] = {"command": command}
-    for parameter in parameters_of(commands()[command]):
-        value = given.get(parameter.name)
-        if parameter.name != "write_job" and value is not None and value != parameter.default:
-            lines[parameter.key] = _for_folder(parameter, value, folder)
     try:
         with Path(path).open("x", encoding="utf-8") as file:
-            yaml.safe_dump(lines, file, sort_keys=False, allow_unicode=True)
+            file.write(_text_of(command, given, Path(path).absolute().parent))
     except OSError as error:
         raise InputError(f'job "{path}": cannot be written ({error.strerror or error}).') from None
+
+
+def keep_job(job: Job, path: Path) -> None:
+    """Write a job for whoever carries it out, in place of an earlier one; only this user may read it.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written.
+    """
+    try:
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600, exist_ok=False)
+        path.write_text(_text_of(job.command, job.values, path.parent), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f'job "{path}": cannot be written ({error.strerror or error}).') from None
+
+
+def _text_of(command: str, given: Mapping[str, Any], folder: Path) -> str:
+    """Return a job file of a folder."""
+    import yaml
+
+    lines: dict[str, Any] = {"command": command}
+    for parameter in keys_of(command):
+        value = given.get(parameter.name)
+        if value is not None and value != parameter.default:
+            lines[parameter.key] = _for_folder(parameter, value, folder)
+    text: str = yaml.safe_dump(lines, sort_keys=False, allow_unicode=True)
+    return text
 
 
 def _for_folder(parameter: Parameter, value: Any, folder: Path) -> Any:

@@ -60,12 +60,12 @@ def command(
 def survey(opened: "AnyRun", location: str) -> dict[str, Any]:
     """Return what is known of a run, as programs read it."""
     from scorefold.cluster import run_progress
-    from scorefold.store import driver_of, why_stopped
+    from scorefold.store import driver_of, last_stop
 
-    driver = driver_of(opened.store)
+    driver, stop = driver_of(opened.store), last_stop(opened.store)
     progress = run_progress(opened, render=True)
     rendered = progress.done == progress.total
-    searched = run_progress(opened, render=False)
+    searched = progress if rendered else run_progress(opened, render=False)
     return {
         "run": location,
         "fingerprint": opened.store.fingerprint,
@@ -73,7 +73,7 @@ def survey(opened: "AnyRun", location: str) -> dict[str, Any]:
         "rendered": rendered,
         "driver": None if driver is None else {"host": driver.host, "process": driver.process},
         "left": None if progress.left is None else asdict(progress.left),
-        "stopped": why_stopped(opened.store),
+        "stopped": None if stop is None else stop.reason,
         "stages": {s: {"done": progress.done[s], "total": total} for s, total in progress.total.items()},
         "unreadable": opened.unreadable(),
     }
@@ -104,7 +104,8 @@ def _state(location: str, found: Mapping[str, Any]) -> str:
     if found["finished"]:
         return f"finished without pictures; draw them with: {resume_command(location)}"
     if found["stopped"]:
-        return f"stopped: {found['stopped']}"
+        how = "" if "scorefold resume" in found["stopped"] else f". Go on with: {resume_command(location)}"
+        return f"stopped: {found['stopped']}{how}"
     return f"not finished; go on with: {resume_command(location)}"
 
 
@@ -112,6 +113,9 @@ def follow(opened: "AnyRun", location: str, *, as_json: bool = False, quiet: boo
     """Show how a run gets on until nobody works on it any more; return 1 if it stopped before its end."""
     if not (as_json or quiet):
         say(f"{opened.title}:")
+    from scorefold.store import EXPIRED_SECONDS
+
+    seen = -EXPIRED_SECONDS
     with ProgressDisplay(quiet=as_json or quiet) as display:
         while True:
             began = time.monotonic()
@@ -119,7 +123,10 @@ def follow(opened: "AnyRun", location: str, *, as_json: bool = False, quiet: boo
             if as_json:
                 say_json(found, indent=None)
             display.update(_as_progress(found))
-            if found["driver"] is None:
+            if found["driver"] is not None:
+                seen = began
+            # A driver whose worker was lost begins again on another one.
+            elif found["finished"] or found["stopped"] or began - seen > EXPIRED_SECONDS:
                 break
             time.sleep(max(LOOK_SECONDS, LOOKING * (time.monotonic() - began)))
     if not (as_json or quiet):

@@ -1,11 +1,11 @@
 """`scorefold submit`: hand a job to a cluster, and leave."""
 
+import contextlib
 import os
-import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,14 +13,23 @@ import typer
 
 from scorefold.cli import status
 from scorefold.cli.console import say
-from scorefold.cli.execution import SCHEDULER_VARIABLE, Workplace, planning_only
-from scorefold.cli.job_file import Job, read_job
+from scorefold.cli.execution import (
+    EXIT_SOME_FAILED,
+    SCHEDULER_VARIABLE,
+    Workplace,
+    planning_only,
+    read_cluster_config,
+)
+from scorefold.cli.interrupts import Interrupted
+from scorefold.cli.job_file import Job, absolute_paths, keep_job, read_job
 from scorefold.cli.options import WORKPLACE_OPTIONS, Quiet, with_options
 from scorefold.cli.usage import usage_message
-from scorefold.errors import InputError, StoreError, cancel_command
+from scorefold.errors import InputError, StoreError, cancel_command, status_command
+from scorefold.object_stores import is_url
 
 if TYPE_CHECKING:
-    from scorefold.cluster import PlannedRun
+    from scorefold.cluster import PlannedRun, Run
+    from scorefold.store import Stop
 
 EXAMPLES = (
     "Examples:\n\n"
@@ -28,7 +37,7 @@ EXAMPLES = (
     "scorefold submit job.yaml --scheduler tls://host:8786"
 )
 
-LOOK_SECONDS = 0.2
+LOOK_SECONDS = 0.3
 
 
 @with_options(WORKPLACE_OPTIONS, dict.fromkeys(WORKPLACE_OPTIONS), keyword="place")
@@ -38,49 +47,84 @@ def command(
     wait: Annotated[
         bool, typer.Option("--wait", help="Follow the run to its end; exit 1 if it stops before.")
     ] = False,
+    here: Annotated[
+        bool, typer.Option("--here", help="Carry the job out as if it had been typed, and stay.")
+    ] = False,
     quiet: Quiet = False,
 ) -> int:
     """Have a job done without staying: its driver runs on the cluster, or in the background of this machine.
 
-    It returns when the run is planned, or says what is wrong with it. Options given here go before those of the job.
+    It returns when somebody is at work on the run, or says what is wrong with it; with --cluster, as soon as the driver
+    is a job in the queue. Options given here go before those of the job.
     """
-    given = read_job(job)
-    if any(place[name] is not None for name in ("workers", "scheduler", "scheduler_file", "cluster")):
-        given = given.with_values(dict.fromkeys(WORKPLACE_OPTIONS))
-    given = given.with_values({name: value for name, value in place.items() if value is not None})
-    elsewhere = _on_scheduler(given, quiet=quiet) if _has_scheduler(given) else _in_background(given)
+    given = _with_place(read_job(job), place)
+    if here:
+        return _carry_out(given.arguments())
+    before = _stop_of(given.location)
+    if "cluster" in given.values:
+        log = _log_of(given.location)
+        told, check = _as_batch_job(given, log), lambda: _check_log(log)
+    elif _has_scheduler(given):
+        told, check = _on_scheduler(given, quiet=quiet), lambda: None
+    else:
+        log = _log_of(given.location)
+        process = _in_background(given, log)
+        told = f"driven by process {process.pid} of this machine; it tells in {log}"
+        check = lambda: _check_process(process, log)  # noqa: E731
+    with _left_to_itself(given.location):
+        if wait or "cluster" not in given.values:
+            run = _begun(given.location, before, check)
+            told = f"{run.title}, {told}"
     if not quiet:
-        say(f"submitted  {elsewhere}")
-        location = shlex.quote(given.location)
+        say(f"submitted  {told}")
         say(
-            f"watch it with: scorefold status {location} --watch; stop it with: {cancel_command(given.location)}"
+            f"watch it with: {status_command(given.location)}; stop it with: {cancel_command(given.location)}"
         )
-    if not wait:
-        return 0
-    from scorefold.cluster import open_run
+    return status.follow(run, given.location, quiet=quiet) if wait else 0
 
-    return status.follow(open_run(given.location), given.location, quiet=quiet)
+
+def _with_place(job: Job, place: dict[str, Any]) -> Job:
+    """Return a job that is done where the options of submit say; workers are a place, unless they are those of jobs."""
+    elsewhere = ("scheduler", "scheduler_file", "cluster", *(() if "cluster" in job.values else ("workers",)))
+    if any(place[name] is not None for name in elsewhere):
+        job = job.with_values(dict.fromkeys(WORKPLACE_OPTIONS))
+    return job.with_values(absolute_paths(job.command, place))
 
 
 def _has_scheduler(job: Job) -> bool:
     """Tell whether the job names a Dask scheduler, or the environment does for want of anything else."""
     if job.values.get("scheduler", "serial") != "serial" or "scheduler_file" in job.values:
         return True
-    return not {"workers", "scheduler", "cluster"} & job.values.keys() and bool(
-        os.environ.get(SCHEDULER_VARIABLE)
-    )
+    given = {"workers", "scheduler"} & job.values.keys()
+    return not given and bool(os.environ.get(SCHEDULER_VARIABLE))
+
+
+def _carry_out(arguments: Sequence[str]) -> int:
+    """Carry out a command in this process."""
+    from scorefold.cli.application import application
+
+    try:
+        code: Any = application(list(arguments), standalone_mode=False)
+    except Exception as error:
+        if hasattr(error, "format_message"):
+            raise InputError(usage_message(error, arguments)) from None
+        raise
+    return int(code or 0)
+
+
+# On a Dask cluster.
 
 
 def _on_scheduler(job: Job, *, quiet: bool) -> str:
     from scorefold.cluster import submit_run
 
     names = {name: job.values[name] for name in WORKPLACE_OPTIONS if name in job.values}
-    with Workplace(**names) as place:
+    with Workplace(**names) as place, _left_to_itself(job.location):
         planned_for = job.with_values({**dict.fromkeys(names), "workers": place.workers, "quiet": True})
-        planned = submit_run(place.connect(), plan_here, planned_for.arguments())
+        submit_run(place.connect(), plan_here, planned_for.arguments())
         if not quiet:
             place.say_dashboard()
-    return f"{planned.title}, driven by a task on the cluster"
+    return "driven by a task on the cluster"
 
 
 def plan_here(arguments: Sequence[str]) -> "PlannedRun":
@@ -96,47 +140,110 @@ def plan_here(arguments: Sequence[str]) -> "PlannedRun":
     InputError
         If it cannot be planned.
     """
-    from scorefold.cli.application import application
-
     with planning_only() as planned:
-        try:
-            application(list(arguments), standalone_mode=False)
-        except Exception as error:
-            if hasattr(error, "format_message"):
-                raise InputError(usage_message(error, arguments)) from None
-            raise
+        _carry_out(arguments)
+    if not planned:
+        raise InputError(f"{arguments[0]}: there is nothing to be done.")
     return planned[0]
 
 
-def _in_background(job: Job) -> str:
-    """Start the command as a process that outlives this one, and wait until it is at work."""
-    from scorefold.cluster import open_run
-    from scorefold.store import driver_of
+# As a process, or a job, that carries out a job file.
 
-    name = job.location.rstrip("/").rsplit("/", 1)[-1] if "://" in job.location else job.location.rstrip("/")
-    log = Path(f"{name}.log")
+
+def _as_batch_job(job: Job, log: Path) -> str:
+    from scorefold.cluster import submit_driver
+
+    config, kind = job.values.get("cluster_config"), job.values["cluster"]
+    given = config if isinstance(config, dict) else read_cluster_config(config)
+    number = submit_driver(kind, given, _carrying_out(job, log), log.absolute())
+    return f"driven by job {number} of {kind}; it tells in {log}"
+
+
+def _in_background(job: Job, log: Path) -> "subprocess.Popen[bytes]":
+    with log.open("ab") as output:
+        return subprocess.Popen(  # noqa: S603 - ourselves
+            _carrying_out(job, log),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def _carrying_out(job: Job, log: Path) -> list[str]:
+    """Return a command that does a job: by a file, since command lines are limited, and seen by everybody."""
+    kept = log.with_suffix(".submitted.yaml").absolute()
+    keep_job(job, kept)
+    return [sys.executable, "-m", "scorefold", "submit", "--here", str(kept)]
+
+
+def _log_of(location: str) -> Path:
+    """Return where a driver elsewhere writes what it says: beside its run, or else here."""
+    whole = location.rstrip("/")
+    log = Path(f"{whole.rsplit('/', 1)[-1] if is_url(whole) else whole}.log")
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("wb") as output:
-            process = subprocess.Popen(  # noqa: S603 - ourselves
-                [sys.executable, "-m", "scorefold", *job.arguments()],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        with log.open("ab") as file:
+            file.write(b"\n" if file.tell() else b"")
     except OSError as error:
         raise InputError(f'log "{log}": cannot be written ({error.strerror or error}).') from None
-    title = ""
-    while process.poll() is None and not title:
+    return log
+
+
+def _check_process(process: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Raise what a process said that ended before it began to work."""
+    if process.poll() not in (None, 0, EXIT_SOME_FAILED):
+        raise StoreError(_last_line(log) or f'it ended with exit code {process.returncode}; see "{log}".')
+
+
+def _check_log(log: Path) -> None:
+    """Raise what a job said that ended before it began to work."""
+    last = _last_line(log)
+    if last:
+        raise StoreError(last)
+
+
+def _last_line(log: Path) -> str:
+    """Return the error that a log ends with, if it does."""
+    last = log.read_text(errors="replace").rstrip("\n").rpartition("\n")[2]
+    return last.removeprefix("scorefold: ") if last.startswith("scorefold: ") else ""
+
+
+# Until somebody is at work.
+
+
+def _stop_of(location: str) -> "Stop | None":
+    """Return what stopped a run before it was submitted, if there is one."""
+    from scorefold.cluster import open_run
+    from scorefold.store import last_stop
+
+    with contextlib.suppress(StoreError):
+        return last_stop(open_run(location).store)
+    return None
+
+
+def _begun(location: str, before: "Stop | None", check: Callable[[], None]) -> "Run":
+    """Return a run as soon as somebody is at work on it, or has been."""
+    from scorefold.cluster import open_run
+    from scorefold.store import driver_of, last_stop
+
+    while True:
+        with contextlib.suppress(StoreError):  # not there yet
+            run = open_run(location)
+            ended = last_stop(run.store) not in (None, before)
+            if ended or driver_of(run.store) or status.survey(run, location)["finished"]:
+                return run
+        check()
         time.sleep(LOOK_SECONDS)
-        try:
-            run = open_run(job.location)
-        except StoreError:  # not there yet
-            continue
-        driver = driver_of(run.store)
-        title = run.title if driver is not None and driver.process == process.pid else ""
-    if process.returncode:
-        told = log.read_text(errors="replace").strip().rsplit("\n", 1)[-1].removeprefix("scorefold: ")
-        raise StoreError(told or f'it ended with exit code {process.returncode}; see "{log}".')
-    return f"{title or open_run(job.location).title}, driven by process {process.pid} here; it tells in {log}"
+
+
+@contextlib.contextmanager
+def _left_to_itself(location: str) -> Iterator[None]:
+    """Say of an interrupt that what was submitted goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"interrupted; what was submitted goes on. Watch it with: {status_command(location)}; stop it with: "
+            f"{cancel_command(location)}"
+        ) from None

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 
 from scorefold.cluster.executor import Executor, Outcome
 from scorefold.cluster.failures import Failures, how_to_go_on
-from scorefold.cluster.live import LiveDriver, live_driver
+from scorefold.cluster.live import live_driver
 from scorefold.cluster.pace import Pace, TimeLeft
 from scorefold.cluster.run import Run, one_line
-from scorefold.errors import RunCancelled, StoreError, resume_command
+from scorefold.errors import RunCancelled, StoreError, resume_command, status_command
 from scorefold.planning.node import Node
 from scorefold.store import Lease, driver_lease, driver_of
 
@@ -75,7 +75,7 @@ def drive(
                 if on_progress is not None:
                     on_progress(progress)
 
-            _reconcile(run, executor, lease, notify, live, render=render)
+            _reconcile(run, executor, lease, notify, live.watched, render=render)
     except OSError as error:  # full, read-only or gone
         raise StoreError(f"{one_line(error)}. {how_to_go_on(run, error)}") from error
 
@@ -85,7 +85,7 @@ def _reconcile(
     executor: Executor,
     lease: Lease,
     notify: Callable[[Progress], None],
-    live: LiveDriver,
+    watched: Callable[[Iterator[Node]], Iterator[Node]],
     *,
     render: bool,
 ) -> None:
@@ -93,7 +93,7 @@ def _reconcile(
     failures = Failures(run)
     pace = Pace()
     while True:
-        wave, missing = _survey(live.watched(run.missing(run.store.committed(), render=render)))
+        wave, missing = _survey(watched(run.missing(run.store.committed(), render=render)))
         done = Counter(total) - missing
         notify(_progress(done, total))
         if not wave:
@@ -101,12 +101,11 @@ def _reconcile(
         # Closed on the way out, so that work given to a cluster does not outlive its driver.
         with contextlib.closing(executor.run(run.reference, failures.next_wave(wave))) as outcomes:
             for outcome in outcomes:
-                if lease.cancelled.is_set():
-                    raise RunCancelled(
-                        f"cancelled; what is done is kept. Go on with: {resume_command(run.store.location)}"
-                    )
+                _check(lease, run)
                 if outcome is None:
-                    live.update(_progress(done, total, left=pace.left(done, total)))
+                    if not executor.has_workers:
+                        pace.waits()
+                    notify(_progress(done, total, None, pace.left(done, total)))
                     continue
                 if outcome.error is None:
                     done[outcome.node.stage] += 1
@@ -114,6 +113,18 @@ def _reconcile(
                 elif not outcome.collateral:
                     failures.add(outcome.node, outcome.error, killed=outcome.killed)
                 notify(_progress(done, total, outcome, pace.left(done, total)))
+
+
+def _check(lease: Lease, run: Run) -> None:
+    """End a driver that is not to go on."""
+    location = run.store.location
+    if lease.lost.is_set():
+        raise StoreError(
+            f'run "{location}": another driver has taken over, since this one was out of reach. Watch it with: '
+            f"{status_command(location)}"
+        )
+    if lease.cancelled.is_set():
+        raise RunCancelled(f"cancelled; what is done is kept. Go on with: {resume_command(location)}")
 
 
 def _survey(nodes: Iterator[Node]) -> tuple[list[Node], Counter[str]]:

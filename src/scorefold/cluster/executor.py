@@ -39,6 +39,11 @@ class Executor(Protocol):
         """Number of tasks that are worked on at a time."""
         ...
 
+    @property
+    def has_workers(self) -> bool:
+        """Whether anybody is there to work."""
+        ...
+
     def tell(self, message: dict[str, Any], *, last: bool = False) -> None:
         """Pass a message on to whoever watches, without waiting unless it is the last; see `scorefold.events`."""
         ...
@@ -56,6 +61,7 @@ class SerialExecutor:
     """Runs a wave in this process, one node after the other."""
 
     workers = 1
+    has_workers = True
 
     def tell(self, message: dict[str, Any], *, last: bool = False) -> None:
         """Tell nobody: there is no dashboard."""

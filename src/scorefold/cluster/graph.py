@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Generator, Iterator, Sequence
 from typing import Any
 
 from dask.highlevelgraph import HighLevelGraph, MaterializedLayer
+from dask.utils import key_split
 from distributed import Client, Future
 from distributed.client import ClosedClientError
 from distributed.scheduler import KilledWorker
@@ -62,6 +63,12 @@ class DaskExecutor:
         """Number of workers that there are, or that jobs will bring, at least 1; a worker does one task at a time."""
         queued = _queued_cluster(self.client)
         return max(1, len(self.client.nthreads()), 0 if queued is None else len(queued.plan))
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether any of the jobs that bring workers has begun; of other clusters that is taken for granted."""
+        queued = _queued_cluster(self.client)
+        return queued is None or bool(queued.observed)
 
     def tell(self, message: dict[str, Any], *, last: bool = False) -> None:
         """Log an event with the scheduler; one that has not taken in the last one is spared the next."""
@@ -133,11 +140,12 @@ class DaskExecutor:
         completed: queue.SimpleQueue[Future[None]] = queue.SimpleQueue()
         for future in futures:
             future.add_done_callback(completed.put)
+        watch = _Watch(self.client)
         for _ in futures:
-            watch = _Watch(self.client, {str(future.key) for future in futures})
             while True:
                 try:
                     yield completed.get(timeout=ALIVE_SECONDS)
+                    watch.seen()
                     break
                 except queue.Empty:
                     if self.client.status in ("closing", "closed"):
@@ -157,11 +165,14 @@ async def _quietly(said: Awaitable[object]) -> None:
 
 
 class _Watch:
-    """Tells for how long no worker was at work on some tasks, from when it is made."""
+    """Tells for how long no worker was at work on tasks of ours, from when it is made."""
 
-    def __init__(self, client: Client, keys: set[str]) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self._keys = keys
+        self._asked = self._working = time.monotonic()
+
+    def seen(self) -> None:
+        """Note that a task has ended."""
         self._asked = self._working = time.monotonic()
 
     def idle(self) -> float:
@@ -176,12 +187,15 @@ class _Watch:
         return now - self._working
 
     def _is_processed(self) -> bool:
-        """Ask the scheduler, which may hang; who has no workers yet, since their jobs queue, is not idle."""
+        """Ask the scheduler, which may hang; who has no workers yet, since their jobs queue, is not idle.
+
+        Work of other runs counts, which ours waits for; drivers, which are tasks as well, do not.
+        """
         scheduler: Any = self._client.scheduler
         processed = self._client.sync(scheduler.processing, workers=None, callback_timeout=WATCH_SECONDS)
         if not processed:
             return _queued_cluster(self._client) is not None
-        return any(str(key) in self._keys for keys in processed.values() for key in keys)
+        return any(key_split(key) in PRIORITY for keys in processed.values() for key in keys)
 
 
 def _queued_cluster(client: Client) -> Any:

@@ -76,8 +76,12 @@ class Jobs:
             try:
                 await self._replace_lost()
             except Exception as error:  # noqa: BLE001 - a batch system that is out of order may be back soon
-                message = f"{refused(self._kind, error)} The run goes on with the jobs that there are."
-                warnings.warn(message, ScorefoldWarning, stacklevel=2)
+                warnings.warn(
+                    f'cluster "{self._kind}": a job that ended is not replaced ({_reason(error)}). Tried again in '
+                    f"{LOST_SECONDS:.0f} s; the run goes on with the jobs that there are.",
+                    ScorefoldWarning,
+                    stacklevel=2,
+                )
 
     async def _replace_lost(self) -> None:
         now = time.monotonic()
@@ -103,6 +107,10 @@ class Jobs:
 
 def refused(kind: str, error: BaseException) -> InputError:
     """Return what to tell of a cluster that cannot be had as it is described."""
-    _, _, printed = str(error).rpartition("stderr:\n")  # of a command that failed
-    reason = in_one_line(printed, longest=300) or one_line(error)
-    return InputError(f'cluster "{kind}": {reason.removesuffix(".")}. Correct its configuration.')
+    return InputError(f'cluster "{kind}": {_reason(error)}. Correct its configuration.')
+
+
+def _reason(error: BaseException) -> str:
+    """Return what a command printed that failed, or else what the error says."""
+    _, _, printed = str(error).rpartition("stderr:\n")
+    return (in_one_line(printed, longest=300) or one_line(error)).removesuffix(".")

@@ -12,7 +12,7 @@ from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.match.target_states import TargetStates
 from scorefold.events import FINISHED, STOPPED, TOPIC, WORKING, DriverEvent, Event, State
 from scorefold.planning.node import Node
-from scorefold.store.lease import stop_reason
+from scorefold.store import reason_of_end
 
 if TYPE_CHECKING:
     from scorefold.cluster.driver import Progress
@@ -107,7 +107,7 @@ def live_driver(run: "Run", listener: Listener) -> Iterator[LiveDriver]:
     try:
         yield live
     except BaseException as error:
-        live.end(STOPPED, stop_reason(error))
+        live.end(STOPPED, reason_of_end(error))
         raise
     live.end(FINISHED)
 

@@ -70,7 +70,7 @@ def use_one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def _dashboard_address() -> str:
+def dashboard_address_here() -> str:
     """Return the usual dashboard port if it is free, else any free one."""
     with socket.socket() as probe:
         try:
@@ -123,7 +123,7 @@ def local_cluster(workers: int, tls: TlsFiles | None = None) -> Iterator[Client]
             threads_per_worker=1,
             processes=True,
             host=LOOPBACK,
-            dashboard_address=_dashboard_address(),
+            dashboard_address=dashboard_address_here(),
             memory_limit=0,
             silence_logs=50,
             security=security,

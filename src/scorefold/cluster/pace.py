@@ -1,5 +1,6 @@
 """How long the work that is under way may take, from how long it has taken so far."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -34,6 +35,8 @@ class TimeLeft:
         stage, seconds = value.get("stage"), value.get("seconds")
         if not isinstance(stage, str) or stage not in STAGE_NAMES or not isinstance(seconds, float):
             return None
+        if not (math.isfinite(seconds) and seconds >= 0):
+            return None
         return cls(stage, seconds)
 
 
@@ -67,6 +70,10 @@ class Pace:
         self._began.setdefault(stage, self._last)
         self._ended[stage] += 1
         self._last = now
+
+    def waits(self) -> None:
+        """Note that nobody is there to work: the time until now counts for nothing."""
+        self._last = self._clock()
 
     def left(self, done: Mapping[str, int], total: Mapping[str, int]) -> TimeLeft | None:
         """Return what is left of the stages that are under way; None if none is.

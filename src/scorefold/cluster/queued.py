@@ -11,13 +11,16 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import dask
+from dask.utils import parse_bytes
+from distributed import Client, Security
+
+from scorefold.cluster.jobs import Jobs, refused
+from scorefold.cluster.local import LOOPBACK, PRELOAD, configuration, dashboard_address_here, prepare
 from scorefold.cluster.profile import DASK_CONFIG
 from scorefold.errors import InputError
-
-if TYPE_CHECKING:  # serial runs do without Dask
-    from distributed import Client, Security
 
 SYSTEMS = {
     "htcondor": "HTCondorCluster",
@@ -37,14 +40,15 @@ OURS |= {"scheduler_cls", "security", "silence_logs"}
 RETIRED = {"dashboard_address", "env_extra", "extra", "header_skip", "host", "job_extra"}
 """Keyword arguments that dask-jobqueue refuses, or has renamed."""
 
+DRIVER = "driver"
+"""Key of a configuration: what the job of a driver has that those of workers have not."""
+
 STARTER_BYTES = 2**27
 """Memory for the process that starts the workers of a job (73 MiB were measured)."""
 
 
 @contextlib.contextmanager
-def queued_cluster(
-    kind: str, workers: int, config: Mapping[str, Any], memory_limit: int
-) -> "Iterator[Client]":
+def queued_cluster(kind: str, workers: int, config: Mapping[str, Any], memory_limit: int) -> Iterator[Client]:
     """Have a batch system start workers, keep their number, and connect to them.
 
     The scheduler runs in this process. Connections are encrypted, and only who can read the files of this cluster, in
@@ -74,21 +78,10 @@ def queued_cluster(
     """
     if workers < 1:
         raise InputError(f"workers {workers}: give a number of processes, 1 or more.")
-    system = _system(kind)
-
-    import dask  # noqa: PLC0415 - serial runs do without it
-    from distributed import Client  # noqa: PLC0415
-
-    from scorefold.cluster.jobs import Jobs, refused  # noqa: PLC0415
-    from scorefold.cluster.local import configuration, prepare  # noqa: PLC0415
-
-    given = _settings(kind, system, config)
+    system = batch_system(kind)
+    given = settings(kind, system, {name: value for name, value in config.items() if name != DRIVER})
     folder = given.pop("shared_temp_directory", None)
-    with (
-        dask.config.set(configuration()),
-        dask.config.set({"distributed.scheduler.no-workers-timeout": None}),  # jobs may queue for hours
-        _credentials(kind, folder) as security,
-    ):
+    with dask.config.set(_configuration(given)), _credentials(kind, folder) as security:
         options = _options(kind, given, memory_limit)
         try:
             cluster = system(security=security, **options)
@@ -100,7 +93,7 @@ def queued_cluster(
                 yield client
 
 
-def _system(kind: str) -> Any:
+def batch_system(kind: str) -> Any:
     """Return dask-jobqueue's class for a batch system that is there."""
     if kind not in SYSTEMS:
         raise InputError(f'cluster "{kind}": unknown. Use {", ".join(SYSTEMS)}.')
@@ -118,9 +111,8 @@ def _system(kind: str) -> Any:
     return system
 
 
-def _settings(kind: str, system: Any, config: Mapping[str, Any]) -> dict[str, Any]:
+def settings(kind: str, system: Any, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is set in the configuration, or else in Dask's; both may write dashes in names."""
-    import dask  # noqa: PLC0415
     from dask_jobqueue.core import Job, JobQueueCluster  # noqa: PLC0415
 
     known = {
@@ -145,13 +137,19 @@ def _settings(kind: str, system: Any, config: Mapping[str, Any]) -> dict[str, An
     return {key: value for key, value in configured.items() if key in known and value is not None}
 
 
+def _configuration(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return Dask's configuration where workers may not come for hours, and the dashboard is on this machine alone."""
+    found = configuration()
+    changes = {"distributed.scheduler.no-workers-timeout": None}
+    if "dashboard_address" not in given.get("scheduler_options", {}):
+        link = dask.config.get("distributed.dashboard.link", config=found)
+        changes["distributed.dashboard.link"] = link.replace("{host}", LOOPBACK)
+    dask.config.set(changes, config=found)
+    return found
+
+
 def _options(kind: str, given: Mapping[str, Any], memory_limit: int) -> dict[str, Any]:
     """Return what the cluster is made with: a process a core, and all that is ours in scheduler and jobs."""
-    import dask  # noqa: PLC0415
-    from dask.utils import parse_bytes  # noqa: PLC0415
-
-    from scorefold.cluster.local import PRELOAD, _dashboard_address  # noqa: PLC0415
-
     cores = given.get("cores", 1)
     processes = given.get("processes", cores)
     if not isinstance(cores, int) or cores < 1 or processes != cores:
@@ -179,8 +177,8 @@ def _options(kind: str, given: Mapping[str, Any], memory_limit: int) -> dict[str
         "memory": memory,
         # Workers' pages, and all of the dashboard, tell everybody who asks what goes on.
         "scheduler_options": {
-            "dashboard_address": _dashboard_address(),
             "preload": [PRELOAD],
+            "dashboard_address": dashboard_address_here(),
             **given.get("scheduler_options", {}),
         },
         "worker_extra_args": [
@@ -198,10 +196,8 @@ def _options(kind: str, given: Mapping[str, Any], memory_limit: int) -> dict[str
 
 
 @contextlib.contextmanager
-def _credentials(kind: str, folder: str | None) -> "Iterator[Security]":
+def _credentials(kind: str, folder: str | None) -> Iterator[Security]:
     """Make what scheduler, workers and client show each other, in files that only this user can read."""
-    from distributed import Security  # noqa: PLC0415
-
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "scorefold"
     place = cache if folder is None else Path(os.path.expandvars(folder)).expanduser().absolute()
     made = Security.temporary()

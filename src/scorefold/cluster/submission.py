@@ -44,6 +44,8 @@ def submit_run(
 ) -> PlannedRun:
     """Have a cluster plan and drive a run, and return as soon as it is planned.
 
+    A worker that dies while it plans leaves a run behind that is not whole: the plan is refused when it is made again.
+
     Parameters
     ----------
     executor : Executor
@@ -67,9 +69,9 @@ def submit_run(
     client = executor.client
     token = uuid.uuid4().hex
     planned = client.submit(_in_task, plan, list(arguments), key=f"plan-{token}", pure=False, priority=FIRST)
-    driven = client.submit(drive_here, planned, key=f"drive-{token}", pure=False, priority=FIRST)
-    fire_and_forget(driven)
     run: PlannedRun = planned.result()
+    # It does not depend on the task before, which would be done again if the worker that has its result is lost.
+    fire_and_forget(client.submit(drive_here, run, key=f"drive-{token}", pure=False, priority=FIRST))
     return run
 
 

@@ -16,6 +16,7 @@ from scorefold.cluster.run import Run, RunReference
 from scorefold.cluster.suspects import note_begin
 from scorefold.errors import DamagedPartialError, ScorefoldError
 from scorefold.io import at_most_pixels
+from scorefold.object_stores import statuses_kept
 from scorefold.planning.node import Node
 
 COLLECT_SECONDS = 0.25
@@ -117,7 +118,7 @@ def run_node(run: RunReference, node: Node, *inputs: str) -> str:  # noqa: ARG00
             if _is_committed(opened, node):
                 return node.key
             note_begin(opened.store, node)
-            with at_most_pixels(opened.store.attributes["max_pixels"]):
+            with at_most_pixels(opened.store.attributes["max_pixels"]), statuses_kept():
                 return task_of(opened.kind, node.stage)(opened, node)
         finally:
             _cycles.collect()

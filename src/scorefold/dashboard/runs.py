@@ -184,6 +184,8 @@ class Runs:
     def _hear_driver(self, event: DriverEvent) -> None:
         known = self._runs.get(event.run)
         if known is not None and known.driver.driver not in ("", event.driver):
+            if event.state != WORKING:
+                return  # the end of a driver whose run was taken over
             del self._runs[event.run]  # another driver begins, and counts anew
         view = self._view(event.run)
         view.driver, view.heard = event, self.clock()

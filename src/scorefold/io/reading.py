@@ -13,7 +13,8 @@ from scorefold.errors import InputError
 from scorefold.io.formats import FORMATS, FormatError
 from scorefold.io.formats.decoding_limit import check_pixels
 from scorefold.io.formats.layout import Pages, assign_roles, cut
-from scorefold.io.targets import TargetSource, absolute_path, describe, reason_of, sources_in
+from scorefold.io.listing import absolute_path
+from scorefold.io.targets import TargetSource, describe, reason_of, sources_in
 
 
 class TargetReadError(InputError):

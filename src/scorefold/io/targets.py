@@ -1,27 +1,36 @@
 """Targets: finding the images and volumes that a job searches, without reading their pixels."""
 
+import contextvars
 import dataclasses
-import glob
 import math
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from scorefold.credentials import check_url, without_credentials
+from scorefold.credentials import without_credentials
 from scorefold.errors import InputError, in_one_line
 from scorefold.io.formats import FORMAT_OF_SUFFIX, FORMATS, FormatError, StoredArray
 from scorefold.io.formats.decoding_limit import MOST_PAGES
+from scorefold.io.formats.image import opencv_silenced
 from scorefold.io.formats.layout import SPATIAL_AXES, Pages, assign_roles, check_channel, result_dtype
-from scorefold.io.formats.zarr_arrays import is_node, is_run, is_url, split_node
+from scorefold.io.formats.zarr_arrays import split_node
+from scorefold.io.listing import is_object, paths_of, suffix_of
 from scorefold.io.names import unique_names
 from scorefold.io.units import METRES, unit_name
+from scorefold.object_stores import is_url
 
 _LONGEST_REASON = 200
+
+_LOOKED_INTO_AT_ONCE = 16
+"""Objects; a request takes a while, in which others can be made."""
+
+_Outcome = TypeVar("_Outcome")
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,7 @@ class TargetSource:
     name : str
         Unique in a job; safe as a file name and as the name of a Zarr group.
     path : str
-        Absolute path, or the URL of a Zarr store.
+        Absolute path, or URL.
     format : {"image", "tiff", "npy", "npz", "zarr", "mrc"}
         How the file is read.
     shape : tuple of int
@@ -140,7 +149,7 @@ def find_targets(
     ----------
     patterns : str, Path, or sequence of these
         Files; folders (every supported file directly inside, sorted, but no runs); glob patterns (``**`` descends);
-        Zarr groups or arrays, where ``path.zarr/array`` names an array within a group; URLs of Zarr stores.
+        Zarr groups or arrays, where ``path.zarr/array`` names an array within a group; URLs of all of these.
     channel : int, optional
         Channel of images that have several, counted from 0 in the order red, green, blue, alpha.
     gray : bool
@@ -184,14 +193,22 @@ def find_targets(
         patterns = [patterns]
     found: list[tuple[TargetSource, str]] = []
     unreadable: list[UnreadableTarget] = []
-    for path in dict.fromkeys(path for pattern in patterns for path in _match(pattern)):
+    paths = list(dict.fromkeys(path for pattern in patterns for path in paths_of(pattern)))
+
+    def look_into(path: str) -> list[tuple[TargetSource, str]] | UnreadableTarget:
         try:
             label = f'target "{os.path.basename(path)}"'
-            found += sources_in(path, label, channel=channel, gray=gray, pages=pages)
+            return sources_in(path, label, channel=channel, gray=gray, pages=pages)
         except InputError:
             raise
         except Exception as error:  # noqa: BLE001 on damaged files, decoders raise anything
-            unreadable.append(UnreadableTarget(path, reason_of(error)))
+            return UnreadableTarget(path, reason_of(error))
+
+    for outcome in _for_each(paths, look_into):
+        if isinstance(outcome, UnreadableTarget):
+            unreadable.append(outcome)
+        else:
+            found += outcome
     names = unique_names(
         [_stem(source.path) for source, _ in found],
         [os.path.basename(os.path.dirname(source.path)) for source, _ in found],
@@ -201,6 +218,19 @@ def find_targets(
     if pixel_size is not None:
         targets = [_with_pixel_size(target, pixel_size, pixel_unit) for target in targets]
     return targets, unreadable
+
+
+def _for_each(paths: Sequence[str], work: Callable[[str], _Outcome]) -> Iterator[_Outcome]:
+    """Yield what the work finds in each file, in their order; several objects are looked into at the same time."""
+    if not any(map(is_url, paths)):
+        yield from map(work, paths)
+        return
+    with opencv_silenced(), ThreadPoolExecutor(_LOOKED_INTO_AT_ONCE) as pool:
+        yield from pool.map(
+            lambda context, path: context.run(work, path),
+            [contextvars.copy_context() for _ in paths],
+            paths,
+        )
 
 
 def reason_of(error: BaseException) -> str:
@@ -226,69 +256,6 @@ def reason_of(error: BaseException) -> str:
     if not isinstance(error, ValueError) or not text.strip():
         text = f"{type(error).__name__}: {text}".rstrip(": \n")
     return in_one_line(text, _LONGEST_REASON)
-
-
-def absolute_path(path: str | Path) -> str:
-    """Return the absolute path of a local file; leave the URL of a store as it is.
-
-    Parameters
-    ----------
-    path : str or Path
-        Path, ``file://`` URL or other URL.
-
-    Returns
-    -------
-    str
-        The path. Links are not followed: names come from what the user wrote.
-
-    Raises
-    ------
-    InputError
-        If it is a URL that holds credentials.
-    """
-    text = os.fspath(path).removeprefix("file://")
-    check_url(text)
-    return text.rstrip("/") if is_url(text) else os.path.abspath(os.path.expanduser(text))
-
-
-def _match(pattern: str | Path) -> list[str]:
-    if pattern == "":
-        raise InputError('target "": an empty name. Pass a file, folder or glob pattern.')
-    path = absolute_path(pattern)
-    if is_url(path):
-        return [path]
-    if os.path.lexists(path):
-        if not Path(path).is_dir() or is_node(path) or path.endswith(".zarr"):
-            return [path]
-        inside = [str(entry) for entry in sorted(Path(path).iterdir()) if not entry.name.startswith(".")]
-        matched = list(_supported(inside))
-        remedy = f"no image or volume files in this folder. Supported are {' '.join(FORMAT_OF_SUFFIX)}"
-    else:
-        matched = list(_supported(sorted(glob.glob(path, recursive=True))))
-        remedy = "no such file, and no image or volume files match it. Check the path; quote glob patterns"
-    if not matched:
-        raise InputError(f'target "{pattern}": {remedy}.')
-    return matched
-
-
-def _supported(paths: Iterable[str]) -> Iterator[str]:
-    stores: set[Path] = set()
-    for path in paths:
-        if stores and not stores.isdisjoint(Path(path).parents):
-            continue
-        suffix = _suffix(path)
-        if os.path.isdir(path):
-            if suffix == ".zarr" or is_node(path):
-                stores.add(Path(path))
-                if not is_run(path):
-                    yield path
-        elif suffix in FORMAT_OF_SUFFIX:
-            yield path
-
-
-def _suffix(path: str) -> str:
-    """Return the ending of a file's name in lower case."""
-    return os.path.splitext(path)[1].lower()
 
 
 def sources_in(
@@ -373,13 +340,13 @@ def describe(path: str) -> tuple[str, list[StoredArray]]:
     Exception
         Whatever the format's reader raises on a file it cannot read.
     """
-    mode = stat.S_IFDIR if is_url(path) else os.stat(path).st_mode
-    if stat.S_ISDIR(mode):
+    mode = stat.S_IFREG if is_url(path) else os.stat(path).st_mode
+    if stat.S_ISDIR(mode) or (is_url(path) and not is_object(path)):
         store, part = split_node(path)
         return "zarr", FORMATS["zarr"].probe(store, part)
     if not stat.S_ISREG(mode):
         raise ValueError("not a regular file")
-    suffix = _suffix(path)
+    suffix = suffix_of(path)
     if suffix not in FORMAT_OF_SUFFIX:
         raise ValueError(f'unsupported file type "{suffix}"; supported are {" ".join(FORMAT_OF_SUFFIX)}')
     format_name = FORMAT_OF_SUFFIX[suffix]

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from scorefold.errors import InputError
 from scorefold.io import TargetSource, find_targets
 from scorefold.io.names import readable_path, safe_name
+from scorefold.object_stores import is_url, statuses_kept
 from scorefold.planning.job import file_stamp
 from scorefold.planning.row_table import ROW_GROUP, RowTable
 
@@ -85,11 +86,13 @@ def list_images(
     InputError
         If a pattern matches nothing.
     """
-    sources, broken = find_targets(list(patterns), channel=channel, gray=gray, pages=pages)  # type: ignore[arg-type]
-    paths = [source.path for source in sources] + [item.path for item in broken]
+    with statuses_kept():
+        sources, broken = find_targets(list(patterns), channel=channel, gray=gray, pages=pages)  # type: ignore[arg-type]
+        paths = [source.path for source in sources] + [item.path for item in broken]
+        stamps = {path: file_stamp(path) for path in dict.fromkeys(paths)}
     parents = [os.path.dirname(path) for path in paths]
-    shared = os.path.commonpath(parents) if parents and not any("://" in p for p in parents) else ""
-    stamps = {path: file_stamp(path) for path in dict.fromkeys(paths)}
+    alike = len({is_url(path) for path in paths}) == 1
+    shared = os.path.commonpath(parents) if alike else ""
     entries = [
         ImageEntry(
             source,
@@ -113,7 +116,7 @@ def list_images(
 
 
 def _folder(path: str, shared: str) -> str:
-    if "://" in path or not shared:
+    if not shared:
         return ""
     relative = os.path.relpath(os.path.dirname(path), shared)
     return "" if relative == "." else Path(relative).as_posix()

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self
 
 from scorefold.errors import InputError
+from scorefold.io.listing import is_object
+from scorefold.object_stores import is_url, object_status
 
 Threshold = float | str
 
@@ -171,10 +173,12 @@ class Target:
 
 
 def file_stamp(path: str) -> tuple[int, int] | None:
-    """Return size and time of the last change (ns) of a file; None if there is none, or it is a directory or URL."""
-    if "://" in path:
+    """Return size and time of the last change (ns) of a file or object; None if there is none, or a Zarr store."""
+    if is_url(path) and not is_object(path):
         return None
     try:
+        if is_url(path):
+            return object_status(path).stamp
         status = os.stat(path)
     except (OSError, ValueError):
         return None

@@ -21,9 +21,10 @@ from scorefold.io import (
     read_array,
     read_region,
 )
+from scorefold.io.listing import absolute_path
 from scorefold.io.names import readable_path, safe_name
-from scorefold.io.targets import absolute_path
 from scorefold.io.units import unit_ratio
+from scorefold.object_stores import statuses_kept
 from scorefold.planning.content import examine
 from scorefold.planning.estimate import Estimate
 from scorefold.planning.inspect_request import InspectRequest, TrainRequest
@@ -33,7 +34,7 @@ from scorefold.planning.planner import check_fits, make_plan, resolve_engine, se
 from scorefold.planning.request import MatchRequest
 from scorefold.rotations import check_rotations, plane_rotations, read_rotations, space_rotations
 from scorefold.scoring.fft import available_providers, provider
-from scorefold.scoring.masks import MASK_SHAPES, check_mask, template_mask
+from scorefold.scoring.masks import MASK_SHAPES, check_mask, is_mask_shape, template_mask
 from scorefold.scoring.score import Score, choose_score
 from scorefold.scoring.template import Template
 from scorefold.store.commit import digest
@@ -137,7 +138,8 @@ def _prepare_match(request: MatchRequest) -> PreparedMatch:
     template = search_template(values, mask, rotations, search)
     picks = _pick_options(request, mask)
 
-    targets, given, unreadable = _targets(request, template)
+    with statuses_kept():
+        targets, given, unreadable = _targets(request, template)
     _compare_pixel_sizes(request, targets)
     target_mask = _target_mask(request, score, targets) if request.target_mask is not None else None
     shapes = [target.shape for target in targets]
@@ -189,7 +191,7 @@ def _template_label(request: MatchRequest) -> str:
 
 def _mask(request: MatchRequest, shape: tuple[int, ...]) -> NDArray[np.float32]:
     mask = request.mask
-    if isinstance(mask, str) and (mask in MASK_SHAPES or not Path(mask).exists()):
+    if is_mask_shape(mask):
         return template_mask(mask, shape, radius=request.mask_radius, soft_edge=request.mask_edge)
     if request.mask_radius is not None or request.mask_edge:
         raise InputError(

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ from scorefold.planning.inspect_request import InspectRequest, TrainRequest
 from scorefold.planning.plan import group_targets
 from scorefold.planning.prepare import max_pixels
 from scorefold.planning.truth import check_threshold, known_truth, truth_to_bytes
-from scorefold.scoring.masks import MASK_SHAPES, check_mask, template_mask
+from scorefold.scoring.masks import check_mask, is_mask_shape, template_mask
 from scorefold.store.commit import digest
 
 Array = NDArray[Any]
@@ -294,7 +293,7 @@ def _like_added(request: TrainRequest) -> tuple[Recipe, Location | None, dict[st
 
 
 def _part_mask(mask: Any, shape: tuple[int, ...], request: TrainRequest) -> Array:
-    if isinstance(mask, str) and (mask in MASK_SHAPES or not Path(mask).exists()):
+    if is_mask_shape(mask):
         return template_mask(mask, shape)
     values = read_array(mask, channel=0 if request.gray else request.channel, role="mask")
     return check_mask(values, shape, str(mask))

@@ -7,15 +7,17 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from scorefold.errors import InputError, ScorefoldWarning, in_one_line
+from scorefold.io.listing import absolute_path, folders_with_images
 from scorefold.io.names import readable_path
-from scorefold.io.targets import TargetSource, find_targets
+from scorefold.io.targets import TargetSource, find_targets, reason_of
+from scorefold.object_stores import is_url, on_disk
 from scorefold.planning.images import ImageEntry
 from scorefold.planning.inspect_job import MeasureOptions
 from scorefold.planning.row_table import ROW_GROUP, RowTable
@@ -161,11 +163,13 @@ def truth_of_masks(entries: Sequence[ImageEntry], masks: str | Path) -> list[Tru
 def _find_masks(masks: str | Path) -> list[tuple[str, TargetSource]]:
     """Return the masks with their folders, below the one that was given."""
     patterns: list[str | Path] = [masks]
-    root = Path(masks)
-    if root.is_dir():
-        inside = sorted({path.parent for path in root.rglob("*") if path.is_file()})
-        patterns = [folder for folder in inside if _has_images(folder)] or [masks]
+    top = PurePosixPath(absolute_path(masks))
     try:
+        if is_url(str(masks)):
+            patterns = [*folders_with_images(absolute_path(masks))] or patterns
+        elif Path(masks).is_dir():
+            inside = sorted({path.parent for path in Path(masks).rglob("*") if path.is_file()})
+            patterns = [folder for folder in inside if _has_images(folder)] or [masks]
         found, broken = find_targets(patterns, gray=True)
     except InputError as error:
         raise InputError(str(error).replace("target", "masks", 1)) from None
@@ -173,8 +177,7 @@ def _find_masks(masks: str | Path) -> list[tuple[str, TargetSource]]:
         raise InputError(
             f'mask "{readable_path(broken[0].path)}": {broken[0].reason.rstrip(".")}. Repair or remove it.'
         )
-    top = root.absolute()
-    places = [Path(source.path).parent for source in found]
+    places = [PurePosixPath(source.path).parent for source in found]
     folders = [
         place.relative_to(top).as_posix() if top in (place, *place.parents) else "" for place in places
     ]
@@ -207,10 +210,10 @@ def truth_of_table(entries: Sequence[ImageEntry], path: str | Path) -> list[Trut
     """
     labels: dict[str, int] = {}
     try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+        with on_disk(path) as copy, copy.open(newline="", encoding="utf-8-sig") as file:
             rows = [row for row in csv.reader(file) if row and not row[0].startswith("#")]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or reason_of(error)
         raise InputError(
             f'labels "{path}": {reason}. Give a csv file with the columns name and label.'
         ) from None

@@ -10,6 +10,7 @@ import starfile
 from numpy.typing import ArrayLike, NDArray
 
 from scorefold.errors import InputError, in_one_line
+from scorefold.object_stores import is_url, on_disk
 from scorefold.rotations.conventions import (
     angle_to_matrix,
     matrix_to_angle,
@@ -33,7 +34,7 @@ def read_rotations(path: str | Path, dimensions: int) -> NDArray[np.float64]:
     Parameters
     ----------
     path : str or Path
-        One of
+        File or URL, one of
 
         - ``.npy``: matrices of shape (n, d, d) on array-axis vectors, kept bit for bit;
         - ``.star``: the first block with ``rlnAngleRot``, ``rlnAngleTilt`` and ``rlnAnglePsi``. In 2D
@@ -70,6 +71,8 @@ def read_rotations(path: str | Path, dimensions: int) -> NDArray[np.float64]:
     array([[ 0., -1.],
            [ 1.,  0.]])
     """
+    if is_url(str(path)):
+        return _read_object(str(path), dimensions)
     path = Path(path)
     check_dimensions(dimensions)
     suffix = _format(path)
@@ -85,6 +88,20 @@ def read_rotations(path: str | Path, dimensions: int) -> NDArray[np.float64]:
         return check_rotations(rotations, dimensions)
     except InputError as error:
         raise InputError(f'rotations "{path}": {str(error).removeprefix("rotations: ")}') from error
+
+
+def _read_object(url: str, dimensions: int) -> NDArray[np.float64]:
+    _format(Path(url))
+    try:
+        with on_disk(url) as copy:
+            try:
+                return read_rotations(copy, dimensions)
+            except InputError as error:
+                raise InputError(str(error).replace(str(copy), url)) from error
+    except FileNotFoundError:
+        raise InputError(f'rotations "{url}": no such file. Check the URL.') from None
+    except OSError as error:
+        raise InputError(f'rotations "{url}": cannot be read ({error}).') from error
 
 
 def write_rotations(path: str | Path, rotations: ArrayLike) -> None:

@@ -1,11 +1,13 @@
 """Template masks: where in the template's box a template counts, as weights between 0 and 1."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scorefold.errors import InputError
+from scorefold.object_stores import is_url
 
 MASK_SHAPES = ("none", "disk", "sphere", "ellipse", "box")
 """Shapes that `template_mask` draws; "disk" and "sphere" are the same in two and three dimensions."""
@@ -23,6 +25,13 @@ def radial_distance(shape: tuple[int, ...]) -> NDArray[np.float64]:
     grids = np.meshgrid(*centred, indexing="ij", sparse=True)
     squared: NDArray[np.float64] = sum((grid**2 for grid in grids), start=np.zeros(shape))
     return np.sqrt(squared)
+
+
+def is_mask_shape(mask: object) -> bool:
+    """Tell whether a mask is, or is meant for, the name of a shape, rather than a file, URL or array."""
+    if not isinstance(mask, str) or is_url(mask):
+        return False
+    return mask in MASK_SHAPES or not Path(mask).exists()
 
 
 def template_mask(

@@ -4,11 +4,13 @@ from scorefold.store.commit import ArrayRecord, Commit
 from scorefold.store.lease import (
     EXPIRED_SECONDS,
     Lease,
+    Stop,
     ask_to_stop,
     check_free,
     driver_lease,
     driver_of,
-    why_stopped,
+    last_stop,
+    reason_of_end,
 )
 from scorefold.store.maintenance import Collected, Verification, collect_garbage, verify
 from scorefold.store.results import ResultMaps
@@ -22,12 +24,14 @@ __all__ = [
     "Lease",
     "ResultMaps",
     "RunStore",
+    "Stop",
     "Verification",
     "ask_to_stop",
     "check_free",
     "collect_garbage",
     "driver_lease",
     "driver_of",
+    "last_stop",
+    "reason_of_end",
     "verify",
-    "why_stopped",
 ]

@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 
 from zarr.abc.store import Store
 from zarr.buffer import default_buffer_prototype
-from zarr.storage import LocalStore
+from zarr.storage import LocalStore, ObjectStore
 
-from scorefold.credentials import check_url, without_credentials
-from scorefold.errors import StoreError, in_one_line
+from scorefold.credentials import check_url
+from scorefold.errors import InputError, StoreError
+from scorefold.object_stores import is_url, open_object_store, reason_of_store
 
 _Result = TypeVar("_Result")
 
@@ -40,7 +41,7 @@ def _wait(work: Coroutine[Any, Any, _Result]) -> _Result:
         return asyncio.run_coroutine_threadsafe(work, _event_loop()).result()
     except Exception as error:
         if is_outage(error) and not isinstance(error, OSError):
-            raise OSError(in_one_line(without_credentials(str(error)))) from None
+            raise OSError(reason_of_store(error)) from None
         raise
 
 
@@ -71,24 +72,13 @@ def open_zarr_store(location: str) -> Store:
     StoreError
         If the location is a URL and obstore is not installed, or does not know what it means.
     """
-    if "://" not in location:
+    if not is_url(location):
         return LocalStore(Path(location))
     check_url(location)
     try:
-        from obstore.store import from_url  # noqa: PLC0415 - an optional dependency
-        from zarr.storage import ObjectStore  # noqa: PLC0415
-    except ImportError:
-        raise StoreError(
-            f'store "{location}": URLs need obstore. Install scorefold[s3] or give a directory.'
-        ) from None
-    try:
-        store: Store = ObjectStore(from_url(location))
-    except Exception as error:  # obstore has exceptions of its own
-        reason = " ".join(without_credentials(str(error)).split())
-        raise StoreError(
-            f'store "{location}": {reason}. Give a directory, or a URL like s3://bucket/run.'
-        ) from error
-    return store
+        return ObjectStore(open_object_store(location))
+    except InputError as error:
+        raise StoreError(f"store {error}") from error
 
 
 def _inside(name: str) -> str:
@@ -114,6 +104,11 @@ class Blobs:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether names are listed by the operating system rather than by requests, which cost time and money."""
+        return isinstance(self._store, LocalStore)
 
     def put(self, name: str, data: bytes) -> None:
         """Write `data` under `name`."""

@@ -79,12 +79,12 @@ class ImageMaps:
     @cached_property
     def _written(self) -> "zarr.Array[Any]":
         # Zarr's own way to find out that a chunk is empty takes longer than to write it.
-        array = zarr.open_array(self._run.zarr_store, path=self.path, mode="r+")
+        array = zarr.open_array(self._run.zarr_store, path=self.path, mode="r+", zarr_format=3)
         return array.with_config({"write_empty_chunks": True})
 
     @cached_property
     def _read(self) -> "zarr.Array[Any]":
-        return zarr.open_array(self._run.zarr_store, path=self.path, mode="r")
+        return zarr.open_array(self._run.zarr_store, path=self.path, mode="r", zarr_format=3)
 
     def write(self, first: int, maps: NDArray[Any]) -> Block:
         """Write a block that begins and ends with a chunk; return what its record is to say."""

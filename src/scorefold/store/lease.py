@@ -35,6 +35,9 @@ EXPIRED_SECONDS = 60.0
 
 _LONGEST_REASON = 1000
 
+_tokens: set[str] = set()
+"""Of the leases that this process holds: a worker may drive several runs, one after the other or at a time."""
+
 
 @dataclass(frozen=True)
 class Driver:
@@ -62,12 +65,15 @@ class Lease:
     ----------
     cancelled : threading.Event
         Set when it is asked to stop.
+    lost : threading.Event
+        Set when another driver has taken over.
     told : dict
         JSON values that are stored whenever the lease is renewed, for whoever looks.
     """
 
     def __init__(self) -> None:
         self.cancelled = threading.Event()
+        self.lost = threading.Event()
         self.told: dict[str, Any] = {}
 
 
@@ -100,10 +106,14 @@ def driver_lease(store: RunStore) -> Iterator[Lease]:
         while not ended.wait(RENEW_SECONDS):
             # A store that is away for a while is what the tasks complain about.
             with contextlib.suppress(Exception):
+                if _holder(store).get("token") not in (None, holder["token"]):
+                    lease.lost.set()  # this process was out of reach for so long that it counted as gone
+                    return
                 _write(store, {**holder, "told": lease.told})
                 if _read(store, CANCEL).get("token") == holder["token"]:
                     lease.cancelled.set()
 
+    _tokens.add(holder["token"])
     _write(store, holder)
     store.blobs.delete(STOPPED)
     thread = threading.Thread(target=renew, name="scorefold-lease", daemon=True)
@@ -112,11 +122,14 @@ def driver_lease(store: RunStore) -> Iterator[Lease]:
         yield lease
     except BaseException as error:
         with contextlib.suppress(Exception):
-            store.blobs.put(STOPPED, json.dumps({"reason": stop_reason(error)}).encode())
+            note = {"reason": reason_of_end(error), "time": time.time()}
+            if not lease.lost.is_set():
+                store.blobs.put(STOPPED, json.dumps(note).encode())
         raise
     finally:
         ended.set()
         thread.join()
+        _tokens.discard(holder["token"])
         with contextlib.suppress(OSError):
             if _holder(store).get("token") == holder["token"]:
                 store.blobs.delete(LEASE)
@@ -151,18 +164,35 @@ def ask_to_stop(store: RunStore) -> bool:
     return True
 
 
-def why_stopped(store: RunStore) -> str | None:
+@dataclass(frozen=True)
+class Stop:
+    """What ended the last driver of a run before the end.
+
+    Attributes
+    ----------
+    reason : str
+        What it was.
+    time : float
+        When, in seconds since 1970.
+    """
+
+    reason: str
+    time: float
+
+
+def last_stop(store: RunStore) -> Stop | None:
     """Return what ended the last driver of a run before the end; None if nothing did."""
-    reason = _read(store, STOPPED).get("reason")
-    return reason if isinstance(reason, str) else None
+    note = _read(store, STOPPED)
+    reason, when = note.get("reason"), note.get("time")
+    return Stop(reason, when) if isinstance(reason, str) and isinstance(when, float) else None
 
 
 def _write(store: RunStore, holder: dict[str, Any]) -> None:
     store.blobs.put(LEASE, json.dumps({**holder, "renewed": time.time()}).encode())
 
 
-def stop_reason(error: BaseException) -> str:
-    """Return why a driver stops, as others may read it."""
+def reason_of_end(error: BaseException) -> str:
+    """Return what to tell of what ended a driver, without credentials."""
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     return in_one_line(without_credentials(str(error)), _LONGEST_REASON) or type(error).__name__
@@ -187,7 +217,7 @@ def _alive(held: dict[str, Any]) -> bool:
     if held["host"] != platform.node():
         return bool(time.time() - held["renewed"] < EXPIRED_SECONDS)
     if held["process"] == os.getpid():
-        return False  # an earlier run of this process
+        return held.get("token") in _tokens
     started = _start_of(held["process"])
     return started is not None and started == held.get("started")
 

@@ -106,10 +106,12 @@ class ResultMaps:
     def level(self, name: str, level: int = 0, *, writable: bool = False) -> "zarr.Array[Any]":
         """Return the Zarr array of "scores" or "rotations" at a level."""
         known = self._opened.get((name, level, writable))
-        if known is not None:  # to open an array is three requests
+        if known is not None:  # to open an array is a request
             return known
         path = f"{self.path}/{name}/{level}"
-        array = zarr.open_array(self._run.zarr_store, path=path, mode="r+" if writable else "r")
+        array = zarr.open_array(
+            self._run.zarr_store, path=path, mode="r+" if writable else "r", zarr_format=3
+        )
         # A chunk that is not there cannot be told from one that was lost.
         array = array.with_config({"write_empty_chunks": True}) if writable else array
         self._opened[name, level, writable] = array

@@ -14,8 +14,8 @@ from zarr.codecs import BytesCodec, Crc32cCodec
 from zarr.storage import MemoryStore
 
 from scorefold.analyzer import Coverage
-from scorefold.credentials import without_credentials
 from scorefold.errors import DamagedPartialError, InputError, StoreError, in_one_line
+from scorefold.object_stores import reason_of_store
 from scorefold.store.blobs import Blobs, is_outage, open_zarr_store
 from scorefold.store.commit import ArrayRecord, Commit, digest
 from scorefold.store.descriptions import GROUP_FILE
@@ -97,7 +97,7 @@ class RunStore:
                     blobs.delete_below("")
                     raise
         except Exception as error:  # noqa: BLE001 - stores raise exceptions of many kinds
-            raise InputError(f'output "{location}": cannot be written ({_reason(error)}).') from None
+            raise InputError(f'output "{location}": cannot be written ({reason_of_store(error)}).') from None
         if taken:
             raise InputError(
                 f'output "{location}": something is there already. Give a new --out, or resume it.'
@@ -151,18 +151,21 @@ class RunStore:
             If it is missing or damaged.
         """
         try:
-            array = np.asarray(zarr.open_array(self.zarr_store, path=name, mode="r")[...])
+            array = self._read(name)
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
             if is_outage(error):
                 raise
             raise StoreError(
-                f'run "{self.location}": array {name!r} cannot be read ({_reason(error)}). Start a new run.'
+                f'run "{self.location}": array {name!r} cannot be read ({reason_of_store(error)}). Start a new run.'
             ) from error
         if digest(array) != expected:
             raise StoreError(
                 f'run "{self.location}": array {name!r} is not the one the job names. Start a new run.'
             )
         return array
+
+    def _read(self, name: str) -> Array:
+        return np.asarray(zarr.open_array(self.zarr_store, path=name, mode="r", zarr_format=3)[...])
 
     def _write(self, name: str, array: Array) -> None:
         encoded: dict[str, Any] = {}
@@ -285,13 +288,13 @@ class RunStore:
 
     def _read_state(self, key: str, attempt: str, name: str) -> Array:
         try:
-            return np.asarray(
-                zarr.open_array(self.zarr_store, path=_state_path(key, attempt, name), mode="r")[...]
-            )
+            return self._read(_state_path(key, attempt, name))
         except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
             if is_outage(error):
                 raise
-            raise DamagedPartialError(key, f"array {name!r} cannot be read ({_reason(error)})") from error
+            raise DamagedPartialError(
+                key, f"array {name!r} cannot be read ({reason_of_store(error)})"
+            ) from error
 
     def read_file(self, record: Commit, name: str) -> bytes:
         """Return a file that a record vouches for.
@@ -338,15 +341,40 @@ class RunStore:
             self.blobs.delete(_commit_name(key, checkpoint=True))
             self.blobs.delete_below(f"states/{key}")
 
+    def let_go(self, keys: Iterable[str]) -> None:
+        """Delete what others contain now, as `forget`; of a store that is asked by requests, only what records name.
+
+        What attempts without a record have left there is for `collect_garbage`.
+        """
+        if self.blobs.on_disk:
+            self.forget(keys)
+            return
+        for key in keys:
+            self.drop_checkpoint(key)
+            self._drop(key, checkpoint=False)
+
     def drop_checkpoint(self, key: str) -> None:
         """Delete the checkpoint of work that is committed now."""
+        self._drop(key, checkpoint=True)
+
+    def _drop(self, key: str, *, checkpoint: bool) -> None:
         try:
-            record = self.read_commit(key, checkpoint=True)
+            record = self.read_commit(key, checkpoint=checkpoint)
         except DamagedPartialError:
             record = None  # which arrays are its own cannot be told; they are garbage now
-        self.blobs.delete(_commit_name(key, checkpoint=True))
+        self.blobs.delete(_commit_name(key, checkpoint=checkpoint))
         if record is not None:
-            self.forget_attempt(key, record.attempt)
+            self.forget_arrays(record)
+
+    def forget_arrays(self, record: Commit) -> None:
+        """Delete the arrays of a record that counts no more."""
+        if self.blobs.on_disk:
+            self.forget_attempt(record.key, record.attempt)
+            return
+        for name, array in record.arrays.items():
+            place = _state_path(record.key, record.attempt, name)
+            for file in (GROUP_FILE, "/".join("c" + "0" * len(array.shape))) if array.inline is None else ():
+                self.blobs.delete(f"{place}/{file}")
 
     def forget_attempt(self, key: str, attempt: str) -> None:
         """Delete the arrays of one attempt that no record names any more."""
@@ -361,12 +389,7 @@ def _attributes(store: Store, location: str) -> dict[str, Any]:
     except (FileNotFoundError, KeyError, TypeError, ValueError):
         raise StoreError(f'run "{location}": no scorefold run is stored there. Check the path.') from None
     except Exception as error:  # stores raise exceptions of many kinds
-        raise StoreError(f'run "{location}": cannot be read ({_reason(error)}).') from error
-
-
-def _reason(error: Exception) -> str:
-    """Return what a store says on one line."""
-    return in_one_line(without_credentials(str(getattr(error, "strerror", None) or error)))
+        raise StoreError(f'run "{location}": cannot be read ({reason_of_store(error)}).') from error
 
 
 def _digest_of(attributes: Mapping[str, Any]) -> str:

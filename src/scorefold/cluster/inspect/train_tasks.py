@@ -79,7 +79,7 @@ def fold_images(run: TrainRun, node: Node) -> str:
 def merge_images(run: TrainRun, node: Node) -> str:
     """Merge what was folded of a band; the parts, which may be large, are not kept."""
     merge_records(run.store, node.key, node.inputs, run.fold_analyzers(node.target), run.region)
-    run.store.forget(node.inputs)
+    run.store.let_go(node.inputs)
     return node.key
 
 

@@ -145,7 +145,7 @@ def _save_checkpoint(
     summary = {"failures": failures}
     run.store.commit(node.key, arrays=arrays, coverage=coverage, summary=summary, checkpoint=True)
     if before is not None:
-        run.store.forget_attempt(node.key, before.attempt)
+        run.store.forget_arrays(before)
 
 
 def merge_states(run: MatchRun, node: Node) -> str:
@@ -181,7 +181,7 @@ def merge_states(run: MatchRun, node: Node) -> str:
 def _let_go(run: MatchRun, keys: Sequence[str]) -> None:
     """Remove the partials that what was just committed contains, so that a run never holds all of them at once."""
     if not run.store.attributes.get("keep_states"):
-        run.store.forget(keys)
+        run.store.let_go(keys)
 
 
 def write_result(run: MatchRun, node: Node) -> str:

@@ -11,10 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scorefold.io.formats.decoding_limit import check_pixels
+from scorefold.io.formats.files import content_of, version_of
 from scorefold.io.formats.image_headers import ImageHeader, image_header, image_size
 from scorefold.io.formats.layout import FormatError, StoredArray
+from scorefold.object_stores import is_url, read_start
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".pbm", ".pnm", ".webp")
+
+
+_START_BYTES = 2**16
+"""Bytes in which the header of nearly every image lies; photographs with previews may have a longer one."""
 
 
 class _LastDecoded(threading.local):
@@ -25,8 +31,7 @@ class _LastDecoded(threading.local):
 
     def get(self, path: str, page: int, decode: Callable[[], NDArray[Any]]) -> NDArray[Any]:
         """Return the pixels of a page, read-only; decode them if they are not at hand or the file changed."""
-        status = os.stat(path)
-        key = (path, page, status.st_mtime_ns, status.st_size, status.st_ino)
+        key = (path, page, *version_of(path))
         if self.pixels is None or self.key != key:
             self.key, self.pixels = None, None
             pixels = decode()
@@ -71,14 +76,6 @@ def _decode(content: bytes, header: ImageHeader | None) -> NDArray[Any]:
     return pixels
 
 
-def _content(path: str) -> bytes:
-    with open(path, "rb") as file:
-        content = file.read()
-    if not content:
-        raise FormatError("empty file")
-    return content
-
-
 def _check_size(shape: tuple[int, ...]) -> None:
     check_pixels(shape[0] * shape[1], f"{shape[1]} × {shape[0]} pixels", "Use tiled TIFF")
 
@@ -109,14 +106,25 @@ def probe(path: str | os.PathLike[str]) -> list[StoredArray]:
     FormatError
         If the file is no readable image.
     """
-    content = _content(str(path))
-    header = image_header(content)
+    header = _header_at(str(path)) if is_url(str(path)) else None
+    if header is None:
+        content = content_of(str(path))
+        header = image_header(content)
     if header is None:
         with opencv_silenced():
             pixels = _decode(content, None)
         return [_stored(pixels.shape, pixels.dtype)]
     shape = (header.height, header.width) + ((header.channels,) if header.channels > 1 else ())
     return [_stored(shape, header.dtype)]
+
+
+def _header_at(url: str) -> ImageHeader | None:
+    """Return the header of a PNG or JPEG image if the first bytes have it; listing does not fetch whole images."""
+    start, size = read_start(url, _START_BYTES)
+    try:
+        return image_header(start, size) if size else None
+    except FormatError:
+        return None  # what is wrong is told by who reads all of it
 
 
 @contextmanager
@@ -139,7 +147,7 @@ def open_array(path: str, part: str | None) -> Iterator[tuple[StoredArray, Any]]
     """
 
     def decode() -> NDArray[Any]:
-        content = _content(path)
+        content = content_of(path)
         return _decode(content, image_header(content))
 
     pixels = last_decoded.get(path, 0, decode)

@@ -61,13 +61,15 @@ class ImageHeader:
     dtype: np.dtype[Any]
 
 
-def image_header(content: bytes) -> ImageHeader | None:
+def image_header(content: bytes, size: int | None = None) -> ImageHeader | None:
     """Read the header of a PNG or JPEG image.
 
     Parameters
     ----------
     content : bytes
-        The whole file.
+        The whole file, or its beginning.
+    size : int, optional
+        Length of the whole file; what lies behind its beginning is not checked.
 
     Returns
     -------
@@ -80,19 +82,19 @@ def image_header(content: bytes) -> ImageHeader | None:
         If the file is damaged.
     """
     if content.startswith(PNG_SIGNATURE):
-        return png_header(content)
+        return png_header(content, size)
     if content.startswith(JPEG_SIGNATURE):
-        return jpeg_header(content)
+        return jpeg_header(content, size)
     return None
 
 
-def png_header(content: bytes) -> ImageHeader:
+def png_header(content: bytes, size: int | None = None) -> ImageHeader:
     """Read the header of a PNG image and check that its chunks run to the end.
 
     Parameters
     ----------
-    content : bytes
-        The whole file.
+    content, size
+        As in `image_header`.
 
     Returns
     -------
@@ -106,6 +108,7 @@ def png_header(content: bytes) -> ImageHeader:
     """
     position = len(PNG_SIGNATURE)
     compressed = 0
+    whole = size is None or len(content) >= size
     header: tuple[int, int, int, int] | None = None
     transparent = False
     while True:
@@ -118,6 +121,9 @@ def png_header(content: bytes) -> ImageHeader:
             transparent = True
         elif kind == b"IDAT":
             compressed += length
+            if not whole:
+                compressed = size or 0
+                break
         elif kind == b"IEND":
             break
         position += 12 + length
@@ -134,13 +140,13 @@ def png_header(content: bytes) -> ImageHeader:
     return ImageHeader(height, width, channels, np.dtype(np.uint16 if depth == 16 else np.uint8))
 
 
-def jpeg_header(content: bytes) -> ImageHeader:
+def jpeg_header(content: bytes, size: int | None = None) -> ImageHeader:
     """Read the frame header of a JPEG image and check that its end marker is there.
 
     Parameters
     ----------
-    content : bytes
-        The whole file.
+    content, size
+        As in `image_header`.
 
     Returns
     -------
@@ -163,11 +169,12 @@ def jpeg_header(content: bytes) -> ImageHeader:
     if frame is None or len(frame) < 6:
         raise FormatError("JPEG without a frame header")
     # Behind the start of the scan FF in data is always followed by 00, so FF D9 is the end marker.
-    if content.find(b"\xff\xd9", position) < 0:
+    size = max(size or 0, len(content))
+    if size == len(content) and content.find(b"\xff\xd9", position) < 0:
         raise FormatError(f"truncated JPEG ({len(content)} bytes)")
     depth, height, width, components = struct.unpack_from(">BHHB", frame)
     # A block of 8 by 8 pixels has a code of a bit or more.
-    _check_bytes("JPEG", width, height, height * width // 512, len(content))
+    _check_bytes("JPEG", width, height, height * width // 512, size)
     if content.count(_SCAN, position) > _MOST_SCANS:
         raise FormatError(f"JPEG of more than {_MOST_SCANS} scans, each of which takes as long as an image")
     if depth != 8:

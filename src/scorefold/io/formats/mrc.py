@@ -1,4 +1,4 @@
-"""MRC and CCP4 maps, mapped into memory."""
+"""MRC and CCP4 maps, of which only what is indexed is read."""
 
 import os
 from collections.abc import Iterator
@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import mrcfile
+from mrcfile import utils
+from mrcfile.mrcinterpreter import MrcInterpreter
 
+from scorefold.io.formats.files import open_file, size_of, values_of
 from scorefold.io.formats.layout import FormatError, StoredArray
 from scorefold.io.units import in_one_unit
+from scorefold.object_stores import is_url
 
 SUFFIXES = (".mrc", ".mrcs", ".map", ".ccp4", ".rec", ".st", ".ali")
 
@@ -20,6 +24,22 @@ _STACK_SUFFIXES = (".mrcs", ".st", ".ali")
 
 
 _HEADER_BYTES = 1024
+
+
+class _MrcObject(MrcInterpreter):  # type: ignore[misc] # mrcfile has no types
+    """An MRC file at a URL; mrcfile itself would read all of it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        super().__init__(open_file(path))
+
+    def _read_data(self, max_bytes: int = 0) -> None:  # noqa: ARG002 nothing is read yet
+        dtype, shape = utils.data_dtype_from_header(self.header), utils.data_shape_from_header(self.header)
+        start = _HEADER_BYTES + int(self.header.nsymbt)
+        self._data = values_of(self._path, dtype, shape, start)
+
+    def flush(self) -> None:
+        """Leave the object as it is."""
 
 
 def _axes(path: str, mrc: Any) -> str:
@@ -54,10 +74,8 @@ def _stored(path: str, mrc: Any) -> StoredArray:
 
 def _check_extended_header(path: str) -> None:
     """Refuse a file that is shorter than its extended header, for which mrcfile takes memory before it reads."""
-    size = Path(path).stat().st_size
-    if size == 0:
-        raise FormatError("empty file")
-    with Path(path).open("rb") as file:
+    size = size_of(path)
+    with open_file(path) as file:
         header = file.read(_HEADER_BYTES)
     order: Literal["big", "little"] = "big" if header[212:213] == b"\x11" else "little"
     length = int.from_bytes(header[92:96], order, signed=True)
@@ -81,11 +99,11 @@ def open_array(path: str, part: str | None) -> Iterator[tuple[StoredArray, Any]]
     stored : StoredArray
         The layout. Files of the kinds .rec, .map and .ccp4 are volumes, .mrcs, .st and .ali stacks of
         images, .mrc what the header's space group says. The header's axis order is obeyed.
-    data : numpy.memmap
+    data : numpy.memmap or ObjectValues
         The values.
     """
     _check_extended_header(path)
-    with mrcfile.mmap(path, mode="r", permissive=False) as mrc:
+    with _MrcObject(path) if is_url(path) else mrcfile.mmap(path, mode="r", permissive=False) as mrc:
         yield _stored(path, mrc), mrc.data
 
 

@@ -1,24 +1,54 @@
-"""NumPy's .npy files, mapped into memory."""
+"""NumPy's .npy files, of which only what is indexed is read."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.lib import format as npy_format
 
+from scorefold.io.formats.files import open_file, size_of, values_of
 from scorefold.io.formats.layout import FormatError, StoredArray, positional_axes
+from scorefold.object_stores import is_url
 
 SUFFIXES = (".npy",)
 
 
-def _map(path: str) -> NDArray[Any]:
-    if Path(path).stat().st_size == 0:
-        raise FormatError("empty file")
-    data: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return data
+def _map(path: str) -> Any:
+    size_of(path)
+    if not is_url(path):
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    with open_file(path) as file:
+        shape, fortran_order, dtype = read_header(file)
+        if dtype.hasobject:
+            raise FormatError("values are Python objects; real numbers are needed")
+        return values_of(path, dtype, shape, file.tell(), "F" if fortran_order else "C")
+
+
+def read_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read the header of an array up to its first value.
+
+    Returns
+    -------
+    shape : tuple of int
+        Of the array.
+    fortran_order : bool
+        Whether its first index runs fastest.
+    dtype : numpy.dtype
+        Of its values.
+
+    Raises
+    ------
+    FormatError, ValueError
+        If there is none.
+    """
+    version = npy_format.read_magic(file)
+    if version == (1, 0):
+        return npy_format.read_array_header_1_0(file)
+    if version == (2, 0):
+        return npy_format.read_array_header_2_0(file)
+    raise FormatError(f"its arrays have version {version}; images have 1.0 or 2.0")
 
 
 def stored_array(shape: tuple[int, ...], dtype: np.dtype[Any]) -> StoredArray:
@@ -71,7 +101,7 @@ def open_array(path: str, part: str | None) -> Iterator[tuple[StoredArray, Any]]
     ------
     stored : StoredArray
         The layout.
-    data : numpy.memmap
+    data : numpy.memmap or ObjectValues
         The values.
     """
     data = _map(path)

@@ -7,17 +7,17 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy_format
 from numpy.typing import NDArray
 
 from scorefold.io.formats.decoding_limit import check_pixels
+from scorefold.io.formats.files import open_file, size_of, values_of
 from scorefold.io.formats.image import last_decoded
 from scorefold.io.formats.layout import FormatError, StoredArray
-from scorefold.io.formats.npy import stored_array
+from scorefold.io.formats.npy import read_header, stored_array
 
 SUFFIXES = (".npz",)
 
@@ -49,10 +49,9 @@ class _Member:
 
 @contextmanager
 def _archive(path: str) -> Iterator[zipfile.ZipFile]:
-    if Path(path).stat().st_size == 0:
-        raise FormatError("empty file")
+    size_of(path)
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_file(path) as file, zipfile.ZipFile(file) as archive:
             yield archive
     except (zipfile.BadZipFile, NotImplementedError, zlib.error, EOFError):
         raise FormatError(_DAMAGED) from None
@@ -60,20 +59,11 @@ def _archive(path: str) -> Iterator[zipfile.ZipFile]:
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
     with archive.open(info) as file:
-        shape, fortran_order, dtype = _header(file)
+        shape, fortran_order, dtype = read_header(file)
         member = _Member(info, shape, fortran_order, dtype, file.tell())
     if not dtype.hasobject and member.start + member.nbytes != info.file_size:
         raise FormatError(f'array "{member.name}" is cut short')
     return member
-
-
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = npy_format.read_magic(file)
-    if version == (1, 0):
-        return npy_format.read_array_header_1_0(file)
-    if version == (2, 0):
-        return npy_format.read_array_header_2_0(file)
-    raise FormatError(f"its arrays have version {version}; images have 1.0 or 2.0")
 
 
 def _is_image(member: _Member) -> bool:
@@ -128,7 +118,7 @@ def open_array(path: str, part: str | None) -> Iterator[tuple[StoredArray, Any]]
     ------
     stored : StoredArray
         The layout.
-    data : numpy.ndarray
+    data : numpy.ndarray or ObjectValues
         The values, read-only.
     """
     with _archive(path) as archive:
@@ -144,15 +134,14 @@ def open_array(path: str, part: str | None) -> Iterator[tuple[StoredArray, Any]]
         yield stored, last_decoded.get(path, info.header_offset, lambda: _decoded(path, member))
 
 
-def _mapped(path: str, member: _Member) -> NDArray[Any]:
-    with Path(path).open("rb") as file:
+def _mapped(path: str, member: _Member) -> Any:
+    with open_file(path) as file:
         file.seek(member.info.header_offset)
         signature, name_length, extra_length = _LOCAL_HEADER.unpack(file.read(_LOCAL_HEADER.size))
     if signature != b"PK\x03\x04":
         raise FormatError(_DAMAGED)
     first = member.info.header_offset + _LOCAL_HEADER.size + name_length + extra_length + member.start
-    order: Any = "F" if member.fortran_order else "C"
-    return np.memmap(path, member.dtype, "r", first, member.shape, order)
+    return values_of(path, member.dtype, member.shape, first, "F" if member.fortran_order else "C")
 
 
 def _decoded(path: str, member: _Member) -> NDArray[Any]:

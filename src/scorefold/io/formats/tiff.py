@@ -3,10 +3,9 @@
 import math
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -15,10 +14,12 @@ import zarr
 from numpy.typing import NDArray
 
 from scorefold.io.formats.decoding_limit import check_pixels
+from scorefold.io.formats.files import ObjectValues, content_of, open_file, values_of, version_of
 from scorefold.io.formats.image import in_rgb_order, last_decoded, opencv_silenced
 from scorefold.io.formats.layout import FormatError, StoredArray
 from scorefold.io.formats.tiff_pages import check_chain, check_ome
 from scorefold.io.units import in_one_unit
+from scorefold.object_stores import is_url
 
 SUFFIXES = (".tif", ".tiff", ".btf", ".tf8")
 
@@ -29,6 +30,10 @@ _KINDS_WITH_SEVERAL_IMAGES = ("generic", "uniform", "ome", "shaped")
 # Resolution tags of ordinary images are print hints (72 or 300 dots an inch). A resolution finer than this
 # is a microscope's.
 _LARGEST_SENSIBLE_PIXEL = 10.0  # micrometres
+
+
+_MOST_FOR_A_PAGE = 4
+"""How much larger than a page an object may be that is fetched whole for it."""
 
 
 def _pictures(tiff: Any) -> list[Any]:
@@ -157,7 +162,7 @@ class _OpenCVPages:
 
     def _decode(self, index: int) -> NDArray[Any]:
         keyframe = self._series.keyframe
-        _, pages = cv2.imreadmulti(self._path, index, 1, flags=cv2.IMREAD_UNCHANGED)
+        pages = _opencv_page(self._path, index, keyframe)
         pixels = in_rgb_order(pages[0]) if pages else None
         if (
             pixels is None
@@ -171,11 +176,26 @@ class _OpenCVPages:
         return pixels
 
 
-def _data(path: str, series: Any) -> Any:
+def _opencv_page(path: str, index: int, keyframe: Any) -> Sequence[NDArray[Any]]:
+    if not is_url(path):
+        return cast("Sequence[NDArray[Any]]", cv2.imreadmulti(path, index, 1, flags=cv2.IMREAD_UNCHANGED)[1])
+    if version_of(path)[1] > _MOST_FOR_A_PAGE * keyframe.nbytes:
+        raise FormatError(
+            f"many pages in compression {keyframe.compression.name}, which at a URL needs the package "
+            '"imagecodecs"; or compress them with zlib'
+        )
+    content = np.frombuffer(content_of(path), np.uint8)
+    return cast(
+        "Sequence[NDArray[Any]]",
+        cv2.imdecodemulti(content, cv2.IMREAD_UNCHANGED, range=(index, index + 1))[1],
+    )
+
+
+def _data(path: str, series: Any, own: Any) -> Any:
     page = series.keyframe
-    if series.dataoffset is not None and page.parent.filehandle.path == str(Path(path)):
+    if series.dataoffset is not None and page.parent.filehandle is own:
         dtype = series.dtype.newbyteorder(page.parent.byteorder)
-        return np.memmap(path, dtype=dtype, mode="r", offset=series.dataoffset, shape=series.shape)
+        return values_of(path, dtype, series.shape, series.dataoffset)
     check_pixels(math.prod(page.chunks), f"a strip of {page.chunks} pixels", "Store the image in tiles")
     if not _tifffile_decodes(page):
         check_pixels(
@@ -197,7 +217,10 @@ class _OpenFile:
     def __init__(self, path: str) -> None:
         self._path = path
         check_chain(path)
-        self._file = tifffile.TiffFile(path)
+        # An object has no neighbours; tifffile would look for its other files on this machine.
+        self._file = (
+            tifffile.TiffFile(open_file(path), _multifile=False) if is_url(path) else tifffile.TiffFile(path)
+        )
         try:
             check_ome(self._file)
             self.series = _pictures(self._file)
@@ -212,7 +235,10 @@ class _OpenFile:
             if number >= len(self.series):
                 raise FormatError(f"no image series {number}; the file has {len(self.series)}")
             series = self.series[number]
-            self._opened[number] = _stored(self._file, series, number), _data(self._path, series)
+            self._opened[number] = (
+                _stored(self._file, series, number),
+                _data(self._path, series, self._file.filehandle),
+            )
         return self._opened[number]
 
     def close(self) -> None:
@@ -227,13 +253,13 @@ class _LastOpened(threading.local):
     file: _OpenFile | None = None
 
     def get(self, path: str) -> _OpenFile:
-        status = Path(path).stat()
-        key = (path, status.st_mtime_ns, status.st_size, status.st_ino)
+        version = version_of(path)
+        key = (path, *version)
         if self.file is None or self.key != key:
             if self.file is not None:
                 self.file.close()
             self.key, self.file = None, None
-            if status.st_size == 0:
+            if version[1] == 0:
                 raise FormatError("empty file")
             self.file = _OpenFile(path)
             self.key = key
@@ -271,7 +297,7 @@ def probe(path: str | os.PathLike[str]) -> list[StoredArray]:
     for number, series in enumerate(file.series):
         _check_whole(series)
         stored, data = file.open(number)
-        if not isinstance(data, np.memmap):
+        if not isinstance(data, np.memmap | ObjectValues):
             # The first value shows whether the compression can be decoded here.
             with opencv_silenced():
                 np.asarray(data[(0,) * len(stored.shape)])
@@ -297,6 +323,6 @@ def open_array(path: str, part: str | None) -> Iterator[tuple[StoredArray, Any]]
     stored : StoredArray
         The layout.
     data : array-like
-        The values: a memory map where they lie uncompressed and contiguous.
+        The values: a memory map, or `ObjectValues` at a URL, where they lie uncompressed and contiguous.
     """
     yield _last_opened.get(path).open(int(part or 0))

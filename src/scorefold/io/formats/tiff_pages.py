@@ -3,10 +3,10 @@
 import math
 import re
 import struct
-from pathlib import Path
 from typing import IO, Any
 
 from scorefold.io.formats.decoding_limit import MOST_PAGES
+from scorefold.io.formats.files import open_file
 from scorefold.io.formats.layout import FormatError
 
 # Of a version: offset of the first page's offset; formats of an offset and of a number of tags; bytes of a tag.
@@ -30,7 +30,7 @@ def check_chain(path: str) -> None:
     FormatError
         If a page comes twice, or there are more than one file may hold.
     """
-    with Path(path).open("rb") as file:
+    with open_file(path) as file:
         start = file.read(8)
         order = {b"II": "<", b"MM": ">"}.get(start[:2])
         if order is None or len(start) < 8:

@@ -15,21 +15,19 @@ import zarr.errors
 from scorefold.io.formats.decoding_limit import check_pixels
 from scorefold.io.formats.layout import FormatError, StoredArray, positional_axes
 from scorefold.io.units import in_one_unit
+from scorefold.object_stores import is_url, open_object_store
 
 SUFFIXES = (".zarr",)
 
-_METADATA_FILES = ("zarr.json", ".zarray", ".zgroup")
+METADATA_FILES = ("zarr.json", ".zarray", ".zgroup")
+"""One of these makes a folder a Zarr array or group."""
+
 _AXIS_LETTERS = {"x": "X", "y": "Y", "z": "Z", "c": "C", "channel": "C", "t": "T", "time": "T"}
-
-
-def is_url(text: str) -> bool:
-    """Tell whether a path is a URL."""
-    return "://" in text
 
 
 def is_node(path: str | os.PathLike[str]) -> bool:
     """Tell whether a local folder is a Zarr array or group."""
-    return any((Path(path) / name).is_file() for name in _METADATA_FILES)
+    return any((Path(path) / name).is_file() for name in METADATA_FILES)
 
 
 def is_run(path: str | os.PathLike[str]) -> bool:
@@ -70,9 +68,7 @@ def split_node(path: str) -> tuple[str, str | None]:
 
 def _open(path: str) -> zarr.Array[Any] | zarr.Group:
     if is_url(path) and importlib.util.find_spec("obstore") is not None:
-        from obstore.store import from_url  # noqa: PLC0415 an optional dependency
-
-        return zarr.open(zarr.storage.ObjectStore(from_url(path), read_only=True), mode="r")
+        return zarr.open(zarr.storage.ObjectStore(open_object_store(path), read_only=True), mode="r")
     return zarr.open(path, mode="r")
 
 
