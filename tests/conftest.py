@@ -1,5 +1,6 @@
 """A small search and a small inspection that can be cut in many ways, shared by the tests of runs (cluster, faults)."""
 
+import contextlib
 import dataclasses
 import gc
 import json
@@ -70,26 +71,39 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tu
 
 @pytest.fixture(scope="session")
 def start_scheduler(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., str]]:
-    """Start a scheduler on loopback, and workers: ``start_scheduler(*options, workers=0)`` returns its address."""
+    """Start a scheduler on loopback, and workers; return its address.
+
+    ``start_scheduler(*options, workers=0, dashboard=None)``: options of both, and those of the scheduler's dashboard,
+    which it has if they are given.
+    """
     started: list[subprocess.Popen[bytes]] = []
 
-    def start(*options: str, workers: int = 0) -> str:
+    def start(*options: str, workers: int = 0, dashboard: tuple[str, ...] | None = None) -> str:
         folder = tmp_path_factory.mktemp("scheduler")
         file = folder / "scheduler.json"
-        common = ("--no-dashboard", "--scheduler-file", str(file), *options)
+        common = ("--scheduler-file", str(file), *options)
 
         def process(tool: str, *more: str) -> None:
             command = [sys.executable, "-m", f"distributed.cli.dask_{tool}", *common, *more]
             started.append(subprocess.Popen(command, stderr=subprocess.DEVNULL, cwd=folder))
 
-        process("scheduler", "--host", "127.0.0.1", "--port", "0")
+        shown = (
+            ("--dashboard-address", "127.0.0.1:0", *dashboard)
+            if dashboard is not None
+            else ("--no-dashboard",)
+        )
+        process("scheduler", "--host", "127.0.0.1", "--port", "0", *shown)
         pause = threading.Event()
-        while not file.exists():  # it is written as a whole; the test's time-out is the end of this
+        address = None
+        while address is None:  # the test's time-out is the end of this
             assert started[-1].poll() is None, "the scheduler has ended"
             pause.wait(0.05)
+            with contextlib.suppress(FileNotFoundError, ValueError):  # it may be half written
+                address = json.loads(file.read_bytes())["address"]
         for _ in range(workers):
-            process("worker", "--host", "127.0.0.1", "--nthreads", "1", "--no-nanny", "--memory-limit", "0")
-        return str(json.loads(file.read_bytes())["address"])
+            alone = ("--nthreads", "1", "--no-nanny", "--memory-limit", "0", "--no-dashboard")
+            process("worker", "--host", "127.0.0.1", *alone)
+        return str(address)
 
     yield start
     for process in started:

@@ -1,8 +1,10 @@
 """What runs tell of themselves while they are at work, for whoever watches: a live estimate, never the truth."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Self
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import Field
 
 TOPIC = "scorefold"
 """Under which events are logged with a Dask scheduler."""
@@ -10,7 +12,21 @@ TOPIC = "scorefold"
 PREVIEW_CELLS = 64
 """Cells of a preview along its longer side, at most."""
 
-WORKING, FINISHED, STOPPED = "working", "finished", "stopped"
+MOST_TOLD = 4096
+"""Entries of a list or mapping in an event, at most."""
+
+WORKING: Final = "working"
+FINISHED: Final = "finished"
+STOPPED: Final = "stopped"
+State = Literal["working", "finished", "stopped"]
+
+# What a receiver checks, since anybody on a cluster may log anything.
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Number = Annotated[float, Field(ge=-1e100, le=1e100)]
+Seconds = Annotated[float, Field(ge=0, le=1e12)]
+Cell = Annotated[int, Field(ge=0, lt=PREVIEW_CELLS)]
+Cells = Annotated[int, Field(gt=0, le=PREVIEW_CELLS)]
+Told = Field(max_length=MOST_TOLD)
 
 
 @dataclass(frozen=True)
@@ -31,11 +47,6 @@ class Event:
         """Return the event as it travels."""
         return {"what": self.what, **asdict(self)}
 
-    @classmethod
-    def of(cls, message: Mapping[str, Any]) -> Self:
-        """Return the event that `message` took apart; values that this version does not know are left out."""
-        return cls(**{name: message[name] for name in (f.name for f in fields(cls)) if name in message})
-
 
 @dataclass(frozen=True)
 class DriverEvent(Event):
@@ -43,6 +54,8 @@ class DriverEvent(Event):
 
     Attributes
     ----------
+    driver : str
+        Which driver of the run this is: one that goes on with a run is another.
     kind : str
         Kind of the run: match, train or inspect.
     title : str
@@ -54,7 +67,7 @@ class DriverEvent(Event):
     seconds_left : float or None
         How long the stage that takes longest may take.
     targets : list of (str, float, str)
-        Name, searched fraction and state of the targets that changed last.
+        Name, searched fraction and state of some targets: those that changed last.
     target_states : dict of str to int
         Number of targets by state.
     reason : str
@@ -63,51 +76,16 @@ class DriverEvent(Event):
 
     what = "driver"
 
+    driver: str = ""
     kind: str = ""
     title: str = ""
-    state: str = WORKING
-    done: dict[str, int] = field(default_factory=dict)
-    total: dict[str, int] = field(default_factory=dict)
-    seconds_left: float | None = None
-    targets: list[tuple[str, float, str]] = field(default_factory=list)
-    target_states: dict[str, int] = field(default_factory=dict)
+    state: State = WORKING
+    done: Annotated[dict[str, Count], Told] = field(default_factory=dict)
+    total: Annotated[dict[str, Count], Told] = field(default_factory=dict)
+    seconds_left: Seconds | None = None
+    targets: Annotated[list[tuple[str, Number, str]], Told] = field(default_factory=list)
+    target_states: Annotated[dict[str, Count], Told] = field(default_factory=dict)
     reason: str = ""
-
-
-@dataclass(frozen=True)
-class LeafEvent(Event):
-    """What a worker found in a piece of work.
-
-    Attributes
-    ----------
-    stage : str
-        Of the work.
-    seconds : float
-        How long it took.
-    rotations : int
-        Pairs of a target and a rotation that it scored.
-    previews : list of Preview messages
-        Of the targets it worked on, or some of them.
-    scores : list of float
-        Of the images it worked on.
-    verdicts : dict of str to int
-        Number of its images by verdict.
-    worst : list of (str, float)
-        Names and scores of its most anomalous images.
-    failures : dict of str to str
-        Inputs that failed, with the reason.
-    """
-
-    what = "leaf"
-
-    stage: str = ""
-    seconds: float = 0.0
-    rotations: int = 0
-    previews: list[dict[str, Any]] = field(default_factory=list)
-    scores: list[float] = field(default_factory=list)
-    verdicts: dict[str, int] = field(default_factory=dict)
-    worst: list[tuple[str, float]] = field(default_factory=list)
-    failures: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -131,8 +109,52 @@ class Preview:
     """
 
     target: str
-    best: float
-    grid: tuple[int, int]
-    start: tuple[int, int]
-    shape: tuple[int, int]
+    best: Number
+    grid: tuple[Cells, Cells]
+    start: tuple[Cell, Cell]
+    shape: tuple[Cells, Cells]
     cells: bytes
+
+    def __post_init__(self) -> None:
+        """Refuse a part that sticks out, or has another number of cells."""
+        ends = (start + length for start, length in zip(self.start, self.shape, strict=True))
+        if any(end > whole for end, whole in zip(ends, self.grid, strict=True)):
+            raise ValueError(f"preview from {self.start}, {self.shape} cells: it sticks out of {self.grid}")
+        if len(self.cells) != 4 * math.prod(self.shape):
+            raise ValueError(f"preview of {self.shape} cells: {len(self.cells)} bytes")
+
+
+@dataclass(frozen=True)
+class LeafEvent(Event):
+    """What a worker found in a piece of work.
+
+    Attributes
+    ----------
+    stage : str
+        Of the work.
+    seconds : float
+        How long it took.
+    rotations : float
+        Pairs of a target and a rotation that it scored; of a target that is cut in tiles, their share of it.
+    previews : list of Preview
+        Of the targets it worked on, or some of them.
+    scores : list of float
+        Of the images it worked on.
+    verdicts : dict of str to int
+        Number of its images by verdict.
+    worst : list of (str, float)
+        Names and scores of its most anomalous images.
+    failures : dict of str to str
+        Inputs that failed, with the reason.
+    """
+
+    what = "leaf"
+
+    stage: str = ""
+    seconds: Seconds = 0.0
+    rotations: Annotated[float, Field(ge=0, le=1e12)] = 0.0
+    previews: Annotated[list[Preview], Told] = field(default_factory=list)
+    scores: Annotated[list[Number], Told] = field(default_factory=list)
+    verdicts: Annotated[dict[str, Count], Told] = field(default_factory=dict)
+    worst: Annotated[list[tuple[str, Number]], Told] = field(default_factory=list)
+    failures: Annotated[dict[str, str], Told] = field(default_factory=dict)

@@ -59,6 +59,9 @@ class PretendingExecutor:
         self.store = store
         self.waves = []
 
+    def tell(self, message, *, last=False):
+        pass
+
     def run(self, run, wave):
         self.waves.append(wave)
         for node in wave:
@@ -72,6 +75,7 @@ class PretendedRun(MatchRun):
     """A run that is a plan and nothing else."""
 
     reference = None
+    title = "pretended"
 
     def __init__(self, plan, job):
         self.plan, self.job, self.store = plan, job, RecordingStore()
@@ -82,7 +86,7 @@ def pretended_run(targets, rotations, rotation_block):
     tiling = Tiling((64, 64), (64, 64), ((6, 7), (6, 7)), (80, 80))
     group = TileGroup(tiling, tuple(range(targets)), 1, rotation_block)
     plan = Plan((14, 14), rotations, (group,), 2**31)
-    job = SimpleNamespace(targets=[None] * targets, picks=PickOptions())
+    job = SimpleNamespace(targets=[SimpleNamespace(name=str(i)) for i in range(targets)], picks=PickOptions())
     return PretendedRun(plan, job)
 
 

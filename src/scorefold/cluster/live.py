@@ -1,14 +1,16 @@
 """Telling the dashboard how a run gets on: the driver where it stands, workers what they have found so far."""
 
 import contextlib
+import math
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.match.target_states import TargetStates
-from scorefold.events import FINISHED, STOPPED, TOPIC, WORKING, DriverEvent, Event
+from scorefold.events import FINISHED, STOPPED, TOPIC, WORKING, DriverEvent, Event, State
 from scorefold.planning.node import Node
 from scorefold.store import reason_of_end
 
@@ -45,7 +47,8 @@ class LiveDriver:
         self._run = run
         self._listener = listener
         self._clock = clock
-        self._told = -TELL_SECONDS
+        self._name = uuid.uuid4().hex
+        self._told = -math.inf
         self._targets: TargetStates | None = None
         self._progress: Progress | None = None
 
@@ -54,13 +57,18 @@ class LiveDriver:
         if not isinstance(self._run, MatchRun):
             yield from missing
             return
-        self._targets = TargetStates(self._run)
+        if self._targets is None:
+            self._targets = TargetStates(self._run)
+        self._targets.begin()
         for node in missing:
             self._targets.due(node)
             yield node
 
     def update(self, progress: "Progress") -> None:
-        """Tell where the run stands, unless that was just told."""
+        """Tell where the run stands, unless that was just told.
+
+        A driver that has nothing new to say is to call this, too: one that is silent counts as gone.
+        """
         self._progress = progress
         ended = progress.last
         if self._targets is not None and ended is not None and ended.error is None:
@@ -70,21 +78,22 @@ class LiveDriver:
             self._told = now
             self._tell(progress, WORKING)
 
-    def end(self, state: str, reason: str = "") -> None:
+    def end(self, state: State, reason: str = "") -> None:
         """Tell how the driver ended."""
         if self._progress is not None:
             self._tell(self._progress, state, reason)
 
-    def _tell(self, progress: "Progress", state: str, reason: str = "") -> None:
+    def _tell(self, progress: "Progress", state: State, reason: str = "") -> None:
         event = DriverEvent(
             self._run.store.location,
+            self._name,
             self._run.kind,
             self._run.title,
             state,
             progress.done,
             progress.total,
             None if progress.left is None else progress.left.seconds,
-            [] if self._targets is None else self._targets.latest(),
+            [] if self._targets is None else self._targets.told(),
             {} if self._targets is None else self._targets.count(),
             reason,
         )

@@ -1,5 +1,6 @@
 """Metrics of runs for Prometheus, on the ``/metrics`` of a scheduler that has prometheus_client."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -41,10 +42,10 @@ class RunCollector:
         tasks = GaugeMetricFamily(
             "scorefold_run_tasks", "Pieces of work of a run.", labels=["run", "stage", "state"]
         )
-        failures = GaugeMetricFamily("scorefold_run_failures", "Inputs of a run that failed.", labels=["run"])
-        best = GaugeMetricFamily(
-            "scorefold_run_best_score", "Best score so far, of the targets heard of last.", labels=["run"]
+        failures = GaugeMetricFamily(
+            "scorefold_run_failures", "Inputs of a run that failed, at most 1,000.", labels=["run"]
         )
+        best = GaugeMetricFamily("scorefold_run_best_score", "Best score so far.", labels=["run"])
         images = GaugeMetricFamily("scorefold_run_images", "Inspected images.", labels=["run", "verdict"])
         rotations = CounterMetricFamily(
             "scorefold_rotations", "Pairs of a target and a rotation that were scored.", labels=["run"]
@@ -58,7 +59,7 @@ class RunCollector:
                 tasks.add_metric([run, stage, "done"], view.driver.done.get(stage, 0))
                 tasks.add_metric([run, stage, "total"], total)
             failures.add_metric([run], len(view.failures))
-            if view.best is not None:
+            if not math.isnan(view.best):
                 best.add_metric([run], view.best)
             for verdict, count in view.verdicts.items():
                 images.add_metric([run, verdict], count)

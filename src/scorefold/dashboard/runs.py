@@ -1,5 +1,6 @@
 """What is known of the runs on a cluster, from the events that reach its scheduler."""
 
+import math
 import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping
@@ -8,22 +9,28 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from scorefold.events import STOPPED, WORKING, DriverEvent, LeafEvent, Preview
 
 MOST_RUNS = 50
 """Runs that are remembered; the one that was silent longest goes first."""
 
-MOST_PREVIEWS = 64
-MOST_FAILURES = 50
+MOST_PREVIEWS = 100
+MOST_FAILURES = 1000
 MOST_WORST = 20
 MOST_SCORES = 4096
 
-RATE_SECONDS = 60.0
-"""Over which rates are taken."""
+RATE_SECONDS = 120.0
+"""Over which rates are taken: longer than a leaf takes."""
 
 SILENT_SECONDS = 90.0
 """After how long a driver that says nothing counts as gone."""
+
+_EVENTS: dict[str, TypeAdapter[DriverEvent] | TypeAdapter[LeafEvent]] = {
+    DriverEvent.what: TypeAdapter(DriverEvent),
+    LeafEvent.what: TypeAdapter(LeafEvent),
+}
 
 
 @dataclass(eq=False)
@@ -63,7 +70,9 @@ class RunView:
         When that was, in seconds of the clock.
     targets : dict
         By name, those heard of last.
-    rotations : int
+    best : float
+        Best score of all targets so far; NaN where nothing is known.
+    rotations : float
         Pairs of a target and a rotation that were scored; a retry counts twice.
     seconds : defaultdict of str to float
         Of workers, by stage.
@@ -82,18 +91,14 @@ class RunView:
     heard: float
     began: float
     targets: dict[str, TargetView] = field(default_factory=dict)
-    rotations: int = 0
+    best: float = math.nan
+    rotations: float = 0.0
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     verdicts: Counter[str] = field(default_factory=Counter)
     worst: list[tuple[str, float]] = field(default_factory=list)
     scores: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_SCORES))
     failures: dict[str, str] = field(default_factory=dict)
-    recent: deque[tuple[float, int]] = field(default_factory=deque)
-
-    @property
-    def best(self) -> float | None:
-        """The best score of all targets."""
-        return max((target.best for target in self.targets.values()), default=None)
+    recent: deque[tuple[float, float]] = field(default_factory=deque)
 
     @property
     def fraction(self) -> float:
@@ -119,12 +124,12 @@ class RunView:
         if event.rotations:
             self.recent.append((now, event.rotations))
         self.seconds[event.stage] += event.seconds
-        for message in event.previews:
-            preview = Preview(**message)
+        for preview in event.previews:
             known = self.targets.pop(preview.target, None)
-            if known is None or known.cells.shape != tuple(preview.grid):
+            if known is None or known.cells.shape != preview.grid:
                 known = TargetView(-np.inf, np.full(preview.grid, np.nan, np.float32))
             known.add(preview)
+            self.best = max(preview.best, self.best)  # in this order, since no number is less than NaN
             self.targets[preview.target] = known
         while len(self.targets) > MOST_PREVIEWS:
             self.targets.pop(next(iter(self.targets)))
@@ -159,12 +164,13 @@ class Runs:
     def hear(self, message: Mapping[str, Any]) -> None:
         """Take in an event; what is none is left out, since anybody on the cluster may log one."""
         try:
-            if message["what"] == DriverEvent.what:
-                self._hear_driver(DriverEvent.of(message))
-            elif message["what"] == LeafEvent.what:
-                self._view(message["run"]).add(LeafEvent.of(message), self.clock())
-        except (KeyError, TypeError, ValueError, AttributeError):
+            event = _EVENTS[message["what"]].validate_python(message)
+        except (KeyError, TypeError, ValueError):
             return
+        if isinstance(event, DriverEvent):
+            self._hear_driver(event)
+        else:
+            self._view(event.run).add(event, self.clock())
         self.version += 1
 
     def views(self) -> list[RunView]:
@@ -176,12 +182,13 @@ class Runs:
         return self._runs.get(location)
 
     def _hear_driver(self, event: DriverEvent) -> None:
-        now = self.clock()
-        view = self._runs.get(event.run)
-        if view is not None and view.state(now) != WORKING and event.state == WORKING:
-            del self._runs[event.run]  # another driver begins
+        known = self._runs.get(event.run)
+        if known is not None and known.driver.driver not in ("", event.driver):
+            if event.state != WORKING:
+                return  # the end of a driver whose run was taken over
+            del self._runs[event.run]  # another driver begins, and counts anew
         view = self._view(event.run)
-        view.driver, view.heard = event, now
+        view.driver, view.heard = event, self.clock()
 
     def _view(self, location: str) -> RunView:
         now = self.clock()

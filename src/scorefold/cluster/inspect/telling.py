@@ -45,8 +45,9 @@ def tell_images(
         Those that failed, with the reason.
     """
     known = np.array([]) if scores is None else scores.astype(np.float64)
-    worst = [row for row in np.argsort(-known, kind="stable")[:TOLD_WORST] if not np.isnan(known[row])]
-    told = known[~np.isnan(known)]
+    scored = np.flatnonzero(np.isfinite(known))
+    told = known[scored]
+    worst = scored[np.argsort(-told, kind="stable")[:TOLD_WORST]]
     event = LeafEvent(
         run.store.location,
         node.stage,

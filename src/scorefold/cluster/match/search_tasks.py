@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -97,14 +96,14 @@ def _tell(
     if not is_heard():
         return
     first, stop = node.rotations
-    rotations = round(run.plan.rotation_count * (stop - first) / run.plan.step_count)
+    targets = len(found) / len(run.plan.group_of(node.batch).tiles)
     event = LeafEvent(
         run.store.location,
         node.stage,
         summary["seconds"],
-        len({index for index, *_ in found}) * rotations,
+        targets * run.plan.rotation_count * (stop - first) / run.plan.step_count,
         [
-            asdict(preview(run.job.targets[index].name, scores, tile.start, tile.target_shape))
+            preview(run.job.targets[index].name, scores, tile.start, tile.target_shape)
             for index, tile, scores in found[:TOLD_TILES]
         ],
         failures=told_failures({run.job.targets[int(i)].name: why for i, why in summary["failures"].items()}),

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import cached_property
 
 from scorefold.cluster.match.run import MatchRun
 from scorefold.planning.node import Node
@@ -10,7 +9,9 @@ from scorefold.planning.node import Node
 TOLD_TARGETS = 100
 """Targets that are told of: those that changed last."""
 
-WAITING, SEARCHING, SEARCHED, PICKED, DRAWN = "waiting", "searching", "searched", "picked", "drawn"
+WAITING, SEARCHING, SEARCHED, PICKED, DONE = "waiting", "searching", "searched", "picked", "done"
+
+_LATER_STAGES = ("write_result", "call_picks", "render")
 
 
 class TargetStates:
@@ -19,27 +20,27 @@ class TargetStates:
     Parameters
     ----------
     run : MatchRun
-        The search, with nothing due.
+        The search.
     """
 
     def __init__(self, run: MatchRun) -> None:
         self._plan = run.plan
-        self._names = [target.name for target in run.job.targets]
-        self._leaves: Counter[int] = Counter()
-        self._due: dict[str, set[int]] = {"write_result": set(), "call_picks": set(), "render": set()}
-        self._latest: dict[int, None] = {}
+        self._targets = run.job.targets
+        self._told = dict.fromkeys(range(min(len(self._targets), TOLD_TARGETS)))
+        self.begin()
 
-    @cached_property
-    def _states(self) -> Counter[str]:
-        """Number of targets by state, once all that is due is known."""
-        return Counter(self.state(target) for target in range(len(self._names)))
+    def begin(self) -> None:
+        """Forget what is due, before it is noted once more."""
+        self._leaves: Counter[int] = Counter()
+        self._due: dict[str, set[int]] = {stage: set() for stage in _LATER_STAGES}
+        self._states: Counter[str] | None = None
 
     def due(self, node: Node) -> None:
         """Note a piece of work that is not done."""
         if node.stage == "score_leaf":
             self._leaves[node.batch] += 1
         elif node.stage in self._due:
-            self._due[node.stage].add(node.batch if node.stage == "write_result" else node.target)
+            self._due[node.stage].add(_subject(node))
 
     def ended(self, node: Node) -> None:
         """Note that a piece of work is done."""
@@ -49,40 +50,58 @@ class TargetStates:
             targets = [node.target]
         else:
             return
-        self._states.subtract(self.state(target) for target in targets)
+        states = self._counted()
+        states.subtract(self.state(target) for target in targets)
         if node.stage == "score_leaf":
             self._leaves[node.batch] -= 1
         else:
-            self._due[node.stage].discard(node.batch if node.stage == "write_result" else node.target)
-        self._states.update(self.state(target) for target in targets)
+            self._due[node.stage].discard(_subject(node))
+        states.update(self.state(target) for target in targets)
         for target in targets:
-            self._latest.pop(target, None)
-            self._latest[target] = None
-        while len(self._latest) > TOLD_TARGETS:
-            self._latest.pop(next(iter(self._latest)))
+            self._told.pop(target, None)
+            self._told[target] = None
+        while len(self._told) > TOLD_TARGETS:
+            self._told.pop(next(iter(self._told)))
 
     def searched(self, target: int) -> float:
         """Return the fraction of a target's leaves that are done."""
         batches = self._plan.batches_of(target)
-        blocks = [-(-self._plan.step_count // self._plan.group_of(batch).rotation_block) for batch in batches]
-        left = sum(self._leaves[batch] for batch in batches)
-        return 1 - left / sum(blocks)
+        leaves = sum(map(self._leaves_of, batches))
+        return 1 - sum(self._leaves[batch] for batch in batches) / leaves
 
     def state(self, target: int) -> str:
         """Return what has been done with a target."""
         if target not in self._due["call_picks"]:
-            return PICKED if target in self._due["render"] else DRAWN
-        if not self._due["write_result"].intersection(self._plan.batches_of(target)):
+            return PICKED if target in self._due["render"] else DONE
+        batches = self._plan.batches_of(target)
+        # The last ones are the last to be written, as a rule, and the first ones the first to be begun.
+        if not any(batch in self._due["write_result"] for batch in reversed(batches)):
             return SEARCHED
-        return SEARCHING if self.searched(target) > 0 else WAITING
+        begun = any(self._leaves[batch] < self._leaves_of(batch) for batch in batches)
+        return SEARCHING if begun else WAITING
 
-    def latest(self) -> list[tuple[str, float, str]]:
-        """Return name, searched fraction and state of the targets that changed last, the latest first."""
-        latest = reversed(self._latest)
+    def told(self) -> list[tuple[str, float, str]]:
+        """Return name, searched fraction and state of the targets that changed last, in the order of the job."""
         return [
-            (self._names[target], round(self.searched(target), 4), self.state(target)) for target in latest
+            (self._targets[target].name, round(self.searched(target), 4), self.state(target))
+            for target in sorted(self._told)
         ]
 
     def count(self) -> dict[str, int]:
         """Return the number of targets by state."""
-        return {state: count for state, count in self._states.items() if count}
+        return {state: count for state, count in self._counted().items() if count}
+
+    def _counted(self) -> Counter[str]:
+        """Return the number of targets by state, which is kept from when all that is due is known."""
+        if self._states is None:
+            self._states = Counter(self.state(target) for target in range(len(self._targets)))
+        return self._states
+
+    def _leaves_of(self, batch: int) -> int:
+        """Return the number of leaves of a batch."""
+        return -(-self._plan.step_count // self._plan.group_of(batch).rotation_block)
+
+
+def _subject(node: Node) -> int:
+    """Return the batch or target that work is on."""
+    return node.batch if node.stage == "write_result" else node.target
