@@ -45,7 +45,16 @@ class Event:
 
     def message(self) -> dict[str, Any]:
         """Return the event as it travels."""
-        return {"what": self.what, **asdict(self)}
+        return {"what": self.what, **_travelling(asdict(self))}
+
+
+def _travelling(value: Any) -> Any:
+    """Return a value whose texts can be encoded: names of files may hold bytes that are no text."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {_travelling(key): _travelling(item) for key, item in value.items()}
+    return [_travelling(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from scorefold.cluster.graph import DaskExecutor
 from scorefold.cluster.local import prepare
 from scorefold.cluster.tasks import task_of
 
-pytestmark = pytest.mark.timeout(170)
+pytestmark = [pytest.mark.system, pytest.mark.timeout(170)]
 
 
 class WhoWorked(SchedulerPlugin):

@@ -14,6 +14,7 @@ from distributed import Client, LocalCluster
 from distributed.diagnostics.plugin import SchedulerPlugin
 from hypothesis import given
 from hypothesis import strategies as st
+from msgpack import dumps
 
 from scorefold.cluster import Progress, create_training, drive
 from scorefold.cluster.executor import Outcome, SerialExecutor
@@ -392,3 +393,13 @@ def test_a_scheduler_that_does_not_answer_is_not_waited_for(monkeypatch):
         client.sync(client.scheduler.identity)
         answered.set()
         assert [message["number"] for message in asked] == [0, "last"]
+
+
+def test_names_that_are_no_text_travel():
+    event = LeafEvent(
+        "/runs/caf\udce9", "score_leaf", failures={"b\udce9": "no \udce9"}, worst=[("c\udce9", 1.0)]
+    )
+    message = event.message()
+    assert dumps(message)
+    assert message["run"] == "/runs/caf\\udce9"
+    assert message["failures"] == {"b\\udce9": "no \\udce9"}

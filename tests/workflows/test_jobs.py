@@ -13,7 +13,7 @@ from scorefold.demo import coin_scene, label_scene, particle_scene
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 
-pytestmark = pytest.mark.timeout(170)
+pytestmark = [pytest.mark.system, pytest.mark.timeout(170)]
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from distributed import LocalCluster
 
+pytestmark = pytest.mark.system
+
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 
 

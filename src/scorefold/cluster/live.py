@@ -121,7 +121,8 @@ def tell(event: Event) -> None:
     """Tell the scheduler of the worker that this is a task of; elsewhere nothing happens."""
     worker = _worker()
     if worker is not None:
-        worker.log_event(TOPIC, event.message())
+        with contextlib.suppress(Exception):  # the work that it tells of is done
+            worker.log_event(TOPIC, event.message())
 
 
 def _worker() -> Any:

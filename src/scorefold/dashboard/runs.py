@@ -113,16 +113,21 @@ class RunView:
 
     def rate(self, now: float) -> float:
         """Return how many pairs of a target and a rotation are scored a second."""
-        while self.recent and now - self.recent[0][0] > RATE_SECONDS:
-            self.recent.popleft()
+        self._forget(now)
         over = min(RATE_SECONDS, max(now - self.began, 1.0))
         return sum(count for _, count in self.recent) / over
+
+    def _forget(self, now: float) -> None:
+        """Forget what is too long ago to be part of a rate."""
+        while self.recent and now - self.recent[0][0] > RATE_SECONDS:
+            self.recent.popleft()
 
     def add(self, event: LeafEvent, now: float) -> None:
         """Take in what a worker told."""
         self.rotations += event.rotations
         if event.rotations:
             self.recent.append((now, event.rotations))
+            self._forget(now)
         self.seconds[event.stage] += event.seconds
         for preview in event.previews:
             known = self.targets.pop(preview.target, None)

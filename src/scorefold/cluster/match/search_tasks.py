@@ -25,8 +25,8 @@ from scorefold.store.results import level_shapes
 
 CHECKPOINT_SECONDS = 60.0
 
-TOLD_TILES = 16
-"""Tiles of a leaf of which the dashboard is shown the scores."""
+TOLD_TILES = 4
+"""Tiles of a leaf of which the dashboard is shown the scores: a scheduler keeps the last thousand events."""
 
 Tiles = list[tuple[int, Tile]]
 Arrays = dict[str, NDArray[Any]]
