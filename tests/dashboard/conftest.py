@@ -16,19 +16,6 @@ from scorefold.cluster.local import prepare
 DEADLINE_SECONDS = 60.0
 
 
-def until(condition: Callable[[], Any], look: Callable[[], object] = lambda: None) -> Any:
-    """Look until a condition holds, and return what it returns."""
-    end = time.monotonic() + DEADLINE_SECONDS
-    pause = threading.Event()
-    while True:
-        look()
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < end, "it does not become true"
-        pause.wait(0.1)
-
-
 class Viewer:
     """One session of the page, as a browser has it, without the drawing."""
 
@@ -80,8 +67,16 @@ class Viewer:
         self.session.force_roundtrip()
 
     def until(self, condition: Callable[[], Any]) -> Any:
-        """Wait until the page shows something."""
-        return until(condition, self.look)
+        """Look until a condition holds, and return what it returns."""
+        end = time.monotonic() + DEADLINE_SECONDS
+        pause = threading.Event()
+        while True:
+            self.look()
+            found = condition()
+            if found:
+                return found
+            assert time.monotonic() < end, "it does not become true"
+            pause.wait(0.1)
 
 
 @pytest.fixture

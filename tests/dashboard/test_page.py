@@ -114,7 +114,7 @@ def test_a_search_is_followed_to_its_end(cluster, open_page, new_run, monkeypatc
         page.targets.data["target"][page.targets.selected.indices[0]]
         == names[np.argmax(page.targets.data["best"])]
     )
-    assert page.picture.shape in ((60, 70), (50, 45), (30, 35), (25, 45))
+    assert page.picture.shape in ((30, 35), (25, 45))
     assert sum(page.source("left", "right", "count").data["count"]) == np.isfinite(page.picture).sum()
     assert "targets: 4 done" in page.texts()
 
@@ -208,10 +208,7 @@ def test_an_inspection_shows_verdicts_and_the_worst_images(
         "OK": 5, "NG": 2, "NOT_FOUND": 0, "ERROR": 2,
     }  # fmt: skip
     worst = page.source("image", "score").data
-    assert set(worst["image"][:2]) == {"a_part-1", "a_part-3"} or set(worst["image"][:2]) == {
-        "part-1",
-        "part-3",
-    }
+    assert set(worst["image"][:2]) == {"part-1", "part-3"}
     assert worst["score"] == sorted(worst["score"], reverse=True)
     assert "Scores of the 7 images heard of last" in page.texts()
     # Two stages are called alike: their bars would hide each other.

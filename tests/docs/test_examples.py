@@ -86,6 +86,7 @@ def test_every_option_and_command_that_the_pages_name_exists():
                 "--protocol",
                 "--tls-ca-file",
                 "--dashboard-address",
+                "--preload",
                 "--runs",
                 "--lifetime",
                 "--lifetime-stagger",
