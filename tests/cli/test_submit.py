@@ -142,6 +142,10 @@ def test_options_of_submit_go_before_those_of_the_job(folder, job, scorefold, ch
     path = job("found", "--scheduler", "tcp://127.0.0.1:9")
     check_refused(scorefold("submit", path), ['scheduler "tcp://127.0.0.1:9"'])
     command("submit", path, "--scheduler", "serial", "--wait", "--quiet")
+    check_refused(scorefold("submit", path, "--scheduler", "serial"), ["something is there already"])
+    check_refused(
+        scorefold("submit", path, "--here", "--scheduler", "serial"), ["something is there already"]
+    )
     assert state_of("found")["finished"]
     assert last_stop(open_run("found").store) is None
 

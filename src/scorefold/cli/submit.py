@@ -6,8 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
@@ -24,7 +25,7 @@ from scorefold.cli.interrupts import Interrupted
 from scorefold.cli.job_file import Job, absolute_paths, keep_job, read_job
 from scorefold.cli.options import WORKPLACE_OPTIONS, Quiet, with_options
 from scorefold.cli.usage import usage_message
-from scorefold.errors import InputError, StoreError, cancel_command, status_command
+from scorefold.errors import InputError, StoreError, cancel_command, resume_command, status_command
 from scorefold.object_stores import is_url
 
 if TYPE_CHECKING:
@@ -60,16 +61,16 @@ def command(
     given = _with_place(read_job(job), place)
     if here:
         return _carry_out(given.arguments())
-    before = _stop_of(given.location)
+    before = _stop_of(given)
     if "cluster" in given.values:
-        log = _log_of(given.location)
+        log = Log.of(given.location)
         told, check = _as_batch_job(given, log), lambda: _check_log(log)
     elif _has_scheduler(given):
         told, check = _on_scheduler(given, quiet=quiet), lambda: None
     else:
-        log = _log_of(given.location)
+        log = Log.of(given.location)
         process = _in_background(given, log)
-        told = f"driven by process {process.pid} of this machine; it tells in {log}"
+        told = f"driven by process {process.pid} of this machine; it tells in {log.path}"
         check = lambda: _check_process(process, log)  # noqa: E731
     with _left_to_itself(given.location):
         if wait or "cluster" not in given.values:
@@ -150,17 +151,57 @@ def plan_here(arguments: Sequence[str]) -> "PlannedRun":
 # As a process, or a job, that carries out a job file.
 
 
-def _as_batch_job(job: Job, log: Path) -> str:
+@dataclass(frozen=True)
+class Log:
+    """Where a driver elsewhere writes what it says: beside its run, or else here, behind what others have said.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    start : int
+        Where its words begin.
+    """
+
+    path: Path
+    start: int
+
+    @classmethod
+    def of(cls, location: str) -> Self:
+        """Return the log of a driver that is about to begin.
+
+        Raises
+        ------
+        InputError
+            If it cannot be written.
+        """
+        whole = location.rstrip("/")
+        path = Path(f"{whole.rsplit('/', 1)[-1] if is_url(whole) else whole}.log")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab") as file:
+                return cls(path, file.tell())
+        except OSError as error:
+            raise InputError(f'log "{path}": cannot be written ({error.strerror or error}).') from None
+
+    def error(self) -> str:
+        """Return the error that the driver has ended with, if it has."""
+        said = self.path.read_bytes()[self.start :].decode(errors="replace")
+        last = said.rstrip("\n").rpartition("\n")[2]
+        return last.removeprefix("scorefold: ") if last.startswith("scorefold: ") else ""
+
+
+def _as_batch_job(job: Job, log: Log) -> str:
     from scorefold.cluster import submit_driver
 
     config, kind = job.values.get("cluster_config"), job.values["cluster"]
     given = config if isinstance(config, dict) else read_cluster_config(config)
-    number = submit_driver(kind, given, _carrying_out(job, log), log.absolute())
-    return f"driven by job {number} of {kind}; it tells in {log}"
+    number = submit_driver(kind, given, _carrying_out(job, log), log.path.absolute())
+    return f"driven by job {number} of {kind}; it tells in {log.path}"
 
 
-def _in_background(job: Job, log: Path) -> "subprocess.Popen[bytes]":
-    with log.open("ab") as output:
+def _in_background(job: Job, log: Log) -> "subprocess.Popen[bytes]":
+    with log.path.open("ab") as output:
         return subprocess.Popen(  # noqa: S603 - ourselves
             _carrying_out(job, log),
             stdin=subprocess.DEVNULL,
@@ -170,56 +211,44 @@ def _in_background(job: Job, log: Path) -> "subprocess.Popen[bytes]":
         )
 
 
-def _carrying_out(job: Job, log: Path) -> list[str]:
+def _carrying_out(job: Job, log: Log) -> list[str]:
     """Return a command that does a job: by a file, since command lines are limited, and seen by everybody."""
-    kept = log.with_suffix(".submitted.yaml").absolute()
+    kept = log.path.with_suffix(".submitted.yaml").absolute()
     keep_job(job, kept)
     return [sys.executable, "-m", "scorefold", "submit", "--here", str(kept)]
 
 
-def _log_of(location: str) -> Path:
-    """Return where a driver elsewhere writes what it says: beside its run, or else here."""
-    whole = location.rstrip("/")
-    log = Path(f"{whole.rsplit('/', 1)[-1] if is_url(whole) else whole}.log")
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab") as file:
-            file.write(b"\n" if file.tell() else b"")
-    except OSError as error:
-        raise InputError(f'log "{log}": cannot be written ({error.strerror or error}).') from None
-    return log
-
-
-def _check_process(process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _check_process(process: "subprocess.Popen[bytes]", log: Log) -> None:
     """Raise what a process said that ended before it began to work."""
     if process.poll() not in (None, 0, EXIT_SOME_FAILED):
-        raise StoreError(_last_line(log) or f'it ended with exit code {process.returncode}; see "{log}".')
+        raise StoreError(log.error() or f'it ended with exit code {process.returncode}; see "{log.path}".')
 
 
-def _check_log(log: Path) -> None:
+def _check_log(log: Log) -> None:
     """Raise what a job said that ended before it began to work."""
-    last = _last_line(log)
-    if last:
-        raise StoreError(last)
-
-
-def _last_line(log: Path) -> str:
-    """Return the error that a log ends with, if it does."""
-    last = log.read_text(errors="replace").rstrip("\n").rpartition("\n")[2]
-    return last.removeprefix("scorefold: ") if last.startswith("scorefold: ") else ""
+    error = log.error()
+    if error:
+        raise StoreError(error)
 
 
 # Until somebody is at work.
 
 
-def _stop_of(location: str) -> "Stop | None":
-    """Return what stopped a run before it was submitted, if there is one."""
+def _stop_of(job: Job) -> "Stop | None":
+    """Return what stopped the run of a job before it was submitted; a run that the job makes must not be there."""
     from scorefold.cluster import open_run
     from scorefold.store import last_stop
 
-    with contextlib.suppress(StoreError):
-        return last_stop(open_run(location).store)
-    return None
+    try:
+        run = open_run(job.location)
+    except StoreError:
+        return None
+    if "out" in job.values:
+        raise InputError(
+            f'output "{job.location}": something is there already. Give a new one, or go on with it: '
+            f"{resume_command(job.location)}"
+        )
+    return last_stop(run.store)
 
 
 def _begun(location: str, before: "Stop | None", check: Callable[[], None]) -> "Run":
