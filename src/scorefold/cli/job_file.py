@@ -16,7 +16,6 @@ from scorefold.cli.usage import suggestion
 from scorefold.credentials import check_url
 from scorefold.errors import InputError, in_one_line
 from scorefold.object_stores import is_url
-from scorefold.scoring.masks import MASK_SHAPES
 
 _WRITE_JOB = Annotated[
     str | None,
@@ -221,8 +220,11 @@ def _is_path(parameter: Parameter, value: str, folder: Path) -> bool:
     if is_url(value):
         check_url(value)
         return False
-    word = parameter.metavar == WORD_OR_PATH and (value in MASK_SHAPES or not (folder / value).exists())
-    return parameter.metavar in {*PATHS, WORD_OR_PATH} and not word
+    if parameter.metavar != WORD_OR_PATH:
+        return parameter.metavar in PATHS
+    from scorefold.scoring.masks import MASK_SHAPES
+
+    return value not in MASK_SHAPES and (folder / value).exists()
 
 
 def write_job(path: str, command: str, given: Mapping[str, Any]) -> None:
