@@ -259,7 +259,7 @@ def test_a_given_client_does_the_work_and_stays_open(image, template):
 
 def test_serial_is_a_scheduler_and_two_clusters_are_one_too_many(image, template):
     assert places(match(image, template, scheduler="serial", **OPTIONS)) == FOUND
-    with pytest.raises(InputError, match="scheduler, workers and client"):
+    with pytest.raises(InputError, match="workers and client: give one of them"):
         match(image, template, scheduler="serial", workers=2, **OPTIONS)
 
 

@@ -96,10 +96,8 @@ def test_an_image_that_kills_its_worker_is_named_and_the_others_are_inspected(
     assert (images.drop(["poison-2", "poison-3"])["failure"] == "").all()
 
 
-class Deadly:
+class Deadly(SerialExecutor):
     """Pretends that workers die of the work of a stage, or before they begin it."""
-
-    workers = 1
 
     def __init__(self, store, stage, *, begin=True):
         self.store, self.stage, self.begin = store, stage, begin
@@ -108,7 +106,7 @@ class Deadly:
     def run(self, run, wave):
         for node in wave:
             if node.stage != self.stage:
-                yield from SerialExecutor().run(run, [node])
+                yield from super().run(run, [node])
                 continue
             if self.begin:
                 note_begin(self.store, node)

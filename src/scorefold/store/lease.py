@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from scorefold.credentials import without_credentials
-from scorefold.errors import StoreError, cancel_command, in_one_line
+from scorefold.errors import StoreError, in_one_line
 from scorefold.store.run_store import RunStore
 
 LEASE = "driver.json"
@@ -142,7 +142,7 @@ def check_free(store: RunStore) -> None:
     if held is not None:
         raise StoreError(
             f'run "{store.location}": process {held.process} on {in_one_line(held.host, 60)} is at work on it. '
-            f"Wait until it ends, or stop it with: {cancel_command(store.location)}"
+            "Wait until it ends, or stop it with scorefold cancel."
         )
 
 
