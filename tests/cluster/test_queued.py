@@ -336,7 +336,7 @@ def test_whoever_has_no_certificate_stays_outside(batch_system):
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
             host = "127.0.0.1" if address.ip in ("0.0.0.0", "::") else address.ip
             with (
-                socket.create_connection((host, address.port), 30) as plain,
+                socket.create_connection((host, address.port), 60) as plain,
                 context.wrap_socket(plain) as wrapped,
                 pytest.raises(ssl.SSLError, match="CERTIFICATE_REQUIRED"),
             ):
