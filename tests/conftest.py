@@ -214,7 +214,11 @@ def new_run(tmp_path: Path, run_at: Callable[..., "MatchRun"]) -> Callable[..., 
 
 @pytest.fixture(scope="session")
 def output_of() -> Callable[[str], dict[str, bytes]]:
-    """Return all bytes that a run has to show: result maps, tables, pictures, report."""
+    """Return all bytes that a run has to show: result maps, tables, pictures, report.
+
+    A process that is killed while it writes a file leaves what it had written beside it, under a name of its own that
+    nobody reads and `gc` removes; that is not shown.
+    """
 
     def read(location: str) -> dict[str, bytes]:
         root = Path(location)
@@ -222,7 +226,7 @@ def output_of() -> Callable[[str], dict[str, bytes]]:
         return {
             str(path.relative_to(root)): path.read_bytes()
             for path in sorted(root.rglob("*"))
-            if path.is_file() and path.relative_to(root).parts[0] in shown
+            if path.is_file() and path.relative_to(root).parts[0] in shown and path.suffix != ".partial"
         }
 
     return read
