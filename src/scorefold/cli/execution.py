@@ -13,6 +13,7 @@ from scorefold.cli.console import ProgressDisplay, say, say_failures
 from scorefold.cli.interrupts import resumable
 from scorefold.cli.options import WORKPLACE_OPTIONS, with_options
 from scorefold.errors import InputError, in_one_line
+from scorefold.object_stores import is_url
 
 if TYPE_CHECKING:
     from scorefold.cluster import Executor, PlannedRun, Run, TlsFiles
@@ -231,7 +232,7 @@ def check_output(location: str) -> None:
     """
     if not location:
         raise InputError('output "": an empty name. Give a directory as --out.')
-    if "://" in location:
+    if is_url(location):
         from scorefold.store.blobs import open_zarr_store
 
         open_zarr_store(location)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from scorefold.cli.console import plain_table, say, show
 from scorefold.cli.wording import count
+from scorefold.object_stores import is_url
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +42,7 @@ def show_results(run: "Run", most: int, *, render: bool) -> None:
     elif isinstance(run, MatchRun):
         _show_match(run, most)
     location = run.store.location
-    if "://" in location:
+    if is_url(location):
         say(f"wrote  {location}")
         return
     for path in (Path(location) / name for name in files):

@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 
 from scorefold.credentials import without_credentials
 from scorefold.errors import DamagedPartialError, ScorefoldError, StoreError, repair_command
+from scorefold.object_stores import is_url
 from scorefold.planning.node import STAGES, Node
 from scorefold.store import RunStore
 
@@ -155,7 +156,7 @@ class Run(ABC):
 
 def absolute_location(location: str) -> str:
     """Return the location of a run as workers, who may have another working directory, understand it."""
-    return location if "://" in location else str(Path(location).absolute())
+    return location if is_url(location) else str(Path(location).absolute())
 
 
 def one_line(error: BaseException) -> str:

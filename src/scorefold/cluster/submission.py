@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from scorefold.cluster.driver import drive
 from scorefold.cluster.executor import Executor
 from scorefold.cluster.kinds import open_run
-from scorefold.cluster.tasks import travelling
+from scorefold.cluster.tasks import with_errors_that_travel
 from scorefold.errors import InputError
 from scorefold.store import EXPIRED_SECONDS, RunStore, driver_of
 
@@ -68,19 +68,13 @@ def submit_run(
         raise InputError("there is no cluster to submit to. Give a scheduler.")
     client = executor.client
     token = uuid.uuid4().hex
-    planned = client.submit(_in_task, plan, list(arguments), key=f"plan-{token}", pure=False, priority=FIRST)
+    planned = client.submit(
+        with_errors_that_travel, plan, list(arguments), key=f"plan-{token}", pure=False, priority=FIRST
+    )
     run: PlannedRun = planned.result()
     # It does not depend on the task before, which would be done again if the worker that has its result is lost.
     fire_and_forget(client.submit(drive_here, run, key=f"drive-{token}", pure=False, priority=FIRST))
     return run
-
-
-def _in_task(plan: Callable[[Sequence[str]], PlannedRun], arguments: Sequence[str]) -> PlannedRun:
-    try:
-        return plan(arguments)
-    except Exception as error:  # noqa: BLE001 - raised again, in a form that travels
-        told = travelling(error)
-    raise told
 
 
 def drive_here(planned: PlannedRun) -> None:
@@ -97,13 +91,7 @@ def drive_here(planned: PlannedRun) -> None:
     _wait_for_lease(run.store)
     # Steps aside, so that this process works on the run like the others.
     with worker_client() as client:
-        try:
-            drive(run, DaskExecutor(client), render=planned.render)
-        except Exception as error:  # noqa: BLE001 - raised again, in a form that travels
-            told = travelling(error)
-        else:
-            return
-    raise told
+        with_errors_that_travel(drive, run, DaskExecutor(client), render=planned.render)
 
 
 def _wait_for_lease(store: RunStore) -> None:

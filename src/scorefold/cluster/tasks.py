@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from scorefold.cluster.kinds import run_of
 from scorefold.cluster.run import Run, RunReference
@@ -18,6 +18,8 @@ from scorefold.errors import DamagedPartialError, ScorefoldError
 from scorefold.io import at_most_pixels
 from scorefold.object_stores import statuses_kept
 from scorefold.planning.node import Node
+
+Result = TypeVar("Result")
 
 COLLECT_SECONDS = 0.25
 """Work between two collections of cycles, each of which takes about a tenth of a second."""
@@ -130,15 +132,19 @@ def run_on_worker(run: RunReference, node: Node, *inputs: str) -> str:
     Of an error that cannot be read where it arrives, Dask tells nobody, and the driver would wait for ever: errors of
     libraries are told of by name, and tracebacks travel as text.
     """
+    return with_errors_that_travel(run_node, run, node, *inputs)
+
+
+def with_errors_that_travel(work: Callable[..., Result], *arguments: Any, **options: Any) -> Result:
+    """Do some work; its errors can be read wherever they arrive, with their tracebacks as text."""
     try:
-        return run_node(run, node, *inputs)
+        return work(*arguments, **options)
     except Exception as error:  # noqa: BLE001 - raised again, in another form
-        told = travelling(error)
+        told = _travelling(error)
     raise told  # out here, where it does not take along what it came from
 
 
-def travelling(error: Exception) -> Exception:
-    """Return an error that can be read wherever it arrives, with its traceback as text."""
+def _travelling(error: Exception) -> Exception:
     known = isinstance(error, ScorefoldError) or type(error).__module__ == "builtins"
     new = error if known else RuntimeError(f"{type(error).__name__}: {error}")
     new.add_note("".join(traceback.format_exception(error, limit=-FRAMES)))
