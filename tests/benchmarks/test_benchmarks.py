@@ -43,6 +43,11 @@ def run(monkeypatch, capsys):
         ("images", ["scorefold, scipy", "scorefold, compressed 0.3", "OpenCV, masked", "OpenCV, not masked"]),
         ("bases", ["tolerance 0.3, 90°"]),
         ("figures", ["scorefold", "matplotlib"]),
+        ("merges", ["leaf", "merges, share of a leaf"]),
+        pytest.param("units", ["piece of work without work"], marks=pytest.mark.system),
+        pytest.param(
+            "workers", ["bare loop over the leaves", "2 workers, whole run"], marks=pytest.mark.system
+        ),
         pytest.param("throughput", ["floor, 12 images", "inspect run, 12 images"], marks=pytest.mark.long),
     ],
 )
@@ -69,4 +74,4 @@ def test_a_wrong_name_is_refused_with_the_names_there_are():
     command = [sys.executable, "-m", "benchmarks", "rotation"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
-    assert "volumes, images, bases, figures, throughput" in done.stderr
+    assert "volumes, images, bases, figures, throughput, workers, units, merges" in done.stderr

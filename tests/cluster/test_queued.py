@@ -313,23 +313,26 @@ def test_a_job_that_is_refused_later_is_submitted_again(batch_system, monkeypatc
     )
 
 
+def listening(process):
+    """Return the addresses at which a process can be reached from other machines."""
+    return {
+        each.laddr
+        for each in process.net_connections("inet")
+        if each.status == psutil.CONN_LISTEN and not each.laddr.ip.startswith("127.")
+    }
+
+
 def test_whoever_has_no_certificate_stays_outside(batch_system):
     """Every port that other machines reach wants one."""
-    before = set(psutil.Process().net_connections("inet"))
+    here = psutil.Process()
+    before = listening(here)  # servers of other tests
     with queued_cluster("slurm", 1, {}, LIMIT) as client:
         wait_until(client.nthreads)
         assert client.scheduler.address.startswith("tls://")
-        pids = [os.getpid(), *map(int, (path.read_text() for path in batch_system.folder.glob("*.pid")))]
-        found = set()
-        for pid in pids:
-            process = psutil.Process(pid)
-            for each in (process, *process.children(recursive=True)):
-                found |= set(each.net_connections("inet"))
-        addresses = {
-            each.laddr
-            for each in found - before
-            if each.status == psutil.CONN_LISTEN and not each.laddr.ip.startswith("127.")
-        }
+        addresses = listening(here) - before
+        for path in batch_system.folder.glob("*.pid"):
+            job = psutil.Process(int(path.read_text()))
+            addresses |= listening(job).union(*map(listening, job.children(recursive=True)))
         assert len(addresses) >= 3, "scheduler, nanny and worker"
         for address in addresses:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

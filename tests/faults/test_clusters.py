@@ -77,7 +77,6 @@ def test_a_run_ends_when_its_scheduler_is_gone_and_goes_on_without(
 
 
 def test_a_run_ends_when_its_scheduler_hangs(new_run, processes, port, tmp_path, monkeypatch):
-    monkeypatch.setattr(graph, "IDLE_SECONDS", 3.0)
     monkeypatch.setattr(graph, "WATCH_SECONDS", 1.0)
     monkeypatch.setattr(graph, "CANCEL_SECONDS", 1.0)
     run = new_run(rotation_block=2)
@@ -89,6 +88,7 @@ def test_a_run_ends_when_its_scheduler_hangs(new_run, processes, port, tmp_path,
         if progress.done["score_leaf"] >= 3 and not stopped:
             stopped.append(True)
             scheduler.send_signal(signal.SIGSTOP)
+            monkeypatch.setattr(graph, "IDLE_SECONDS", 3.0)  # a worker may take longer than that to start
 
     with Client(f"tcp://127.0.0.1:{port}", timeout=30, set_as_default=False) as client:
         with pytest.raises(StoreError, match=r"no worker has been at work .*scorefold resume /"):
