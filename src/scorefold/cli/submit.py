@@ -196,8 +196,8 @@ def _as_batch_job(job: Job, log: Log) -> str:
 
     config, kind = job.values.get("cluster_config"), job.values["cluster"]
     given = config if isinstance(config, dict) else read_cluster_config(config)
-    number = submit_driver(kind, given, _carrying_out(job, log), log.path.absolute())
-    return f"driven by job {number} of {kind}; it tells in {log.path}"
+    number, take_back = submit_driver(kind, given, _carrying_out(job, log), log.path.absolute())
+    return f'driven by job {number} of {kind} ("{take_back}" while it queues); it tells in {log.path}'
 
 
 def _in_background(job: Job, log: Log) -> "subprocess.Popen[bytes]":

@@ -17,7 +17,7 @@ from scorefold.errors import InputError
 DRIVER_MEMORY = "2GiB"
 
 
-def submit_driver(kind: str, config: Mapping[str, Any], command: Sequence[str], log: Path) -> str:
+def submit_driver(kind: str, config: Mapping[str, Any], command: Sequence[str], log: Path) -> tuple[str, str]:
     """Submit a command as a job of one core.
 
     Parameters
@@ -35,6 +35,8 @@ def submit_driver(kind: str, config: Mapping[str, Any], command: Sequence[str], 
     -------
     str
         The id of the job.
+    str
+        The command that takes it back, such as ``scancel 42``: before it has begun, no run is there to be cancelled.
 
     Raises
     ------
@@ -61,6 +63,7 @@ def submit_driver(kind: str, config: Mapping[str, Any], command: Sequence[str], 
             script.write(job.job_script())
             script.flush()
             told = asyncio.run(job._submit_job(script.name))  # noqa: SLF001 - the public way starts a worker
-        return str(job._job_id_from_submit_output(told))  # noqa: SLF001
+        number = str(job._job_id_from_submit_output(told))  # noqa: SLF001
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         raise refused(kind, error) from None
+    return number, f"{job.cancel_command} {number}"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -135,7 +136,7 @@ def test_a_submitted_job_has_its_driver_in_the_queue_as_well(on_slurm, expected,
     (tmp_path / "job.yaml").write_text(json.dumps(job))
     done = on_slurm(sys.executable, "-m", "scorefold", "submit", str(tmp_path / "job.yaml"), "--wait")
     assert done.returncode == 0, done.stdout + done.stderr + (out / "run.log").read_text()
-    assert "driven by job " in done.stdout
+    assert re.search(r'driven by job (\d+) of slurm \("scancel \1" while it queues\)', done.stdout)
     assert done.stdout.endswith("finished\n")
     found = output_of(str(out / "run"))
     assert found.pop("report.html")  # it says in other words what was asked for
