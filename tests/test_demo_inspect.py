@@ -76,6 +76,7 @@ def kinds(found: Inspection) -> list[tuple[str, str]]:
     ]
 
 
+@pytest.mark.system
 def test_a_small_demonstration_finds_what_is_planted(tmp_path, monkeypatch, capsys):
     for name, small in SMALL.items():
         monkeypatch.setattr(scorefold.demo, name, small)

@@ -187,6 +187,7 @@ def save_group(images, path):
         root.create_array(member.replace("zarr.json", "zarr_json"), data=image, dimension_names=("y", "x"))
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("name", "save"),
     [("many.npz", save_archive), ("many.zarr", save_group), ("many.tif", save_series)],

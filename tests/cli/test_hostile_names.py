@@ -186,6 +186,7 @@ def write_hostile(folder: Path, image: bytes, but: str = "") -> list[str]:
     return names
 
 
+@pytest.mark.system
 def test_matching_hostile_names_writes_nothing_outside_of_the_run(folder, scorefold, quick, made_run):
     names = write_hostile(Path("images"), Path("good.png").read_bytes())
     before = everything_below(folder.parent)

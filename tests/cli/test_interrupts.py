@@ -85,8 +85,8 @@ def command(work: Path, out: str, *options: str) -> list[str]:
     ("place", "number", "to_group"),
     [
         (("--scheduler", "serial"), signal.SIGINT, True),
-        (("--workers", "1"), signal.SIGINT, True),
-        (("--workers", "1"), signal.SIGTERM, False),
+        pytest.param(("--workers", "1"), signal.SIGINT, True, marks=pytest.mark.system),
+        pytest.param(("--workers", "1"), signal.SIGTERM, False, marks=pytest.mark.system),
     ],
     ids=["Ctrl-C, serial", "Ctrl-C, worker", "SIGTERM, worker"],
 )

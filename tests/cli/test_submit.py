@@ -81,6 +81,7 @@ def expected(folder, output_of):
     return results(folder / "serial", output_of)
 
 
+@pytest.mark.system
 def test_a_job_goes_on_when_who_submitted_it_has_left(folder, job, expected, start_scheduler, output_of):
     """The submitting process ends; another one watches; the driver is a process of the cluster."""
     address = start_scheduler(workers=2)
@@ -109,6 +110,7 @@ def test_a_driver_whose_worker_is_killed_begins_again_elsewhere(
     assert results(folder / "found", output_of) == expected
 
 
+@pytest.mark.system
 def test_a_job_that_cannot_be_planned_is_refused_like_a_command(
     folder, job, start_scheduler, scorefold, check_refused
 ):
@@ -138,6 +140,7 @@ def test_a_run_in_the_background_is_watched_and_cancelled(folder, job):
     assert "cancelled" in (folder / "found.log").read_text()
 
 
+@pytest.mark.system
 def test_options_of_submit_go_before_those_of_the_job(folder, job, scorefold, check_refused):
     path = job("found", "--scheduler", "tcp://127.0.0.1:9")
     check_refused(scorefold("submit", path), ['scheduler "tcp://127.0.0.1:9"'])
@@ -158,6 +161,7 @@ def test_a_driver_that_does_not_leave_is_told_of(folder, scorefold, check_refuse
     check_refused(scorefold("cancel", "found"), ["process 7 on elsewhere was asked to stop, and has not yet"])
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     ("content", "said"),
     [

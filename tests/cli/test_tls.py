@@ -18,6 +18,7 @@ def scheduler(start_scheduler, certificates):
     return start_scheduler("--protocol", "tls", *ours, workers=1)
 
 
+@pytest.mark.system
 def test_a_run_on_a_tls_cluster_from_its_start_to_its_pictures(folder, scorefold, scheduler, certificates):
     there = ("--scheduler", scheduler, *certificates("ours"))
     ended = scorefold(*MATCH, "-o", "run", *there)

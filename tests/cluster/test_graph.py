@@ -3,6 +3,7 @@
 import contextlib
 import re
 import threading
+import time
 
 import pytest
 from distributed import Client
@@ -202,3 +203,27 @@ def test_work_may_take_as_long_as_it_takes(new_run, monkeypatch):
     ) as client:
         drive(run, DaskExecutor(client), render=False)
     assert run.failures() == {}
+
+
+def test_workers_keep_nothing_of_what_is_committed_and_not_needed(new_run):
+    """Otherwise the scheduler would have everything done again that a lost worker had done."""
+    run = new_run(rotation_block=2)
+    held = []
+    with Client(
+        processes=False, n_workers=1, threads_per_worker=1, dashboard_address=None, memory_limit=0
+    ) as client:
+        tasks_known = client.cluster.scheduler.tasks
+
+        def look(progress):
+            if progress.last is None or progress.last.node.stage != "report":
+                return
+            deadline = time.monotonic() + 30
+            while time.monotonic() < deadline:
+                held[:] = [key for key, task in tasks_known.items() if task.state == "memory"]
+                if not held:
+                    return
+                threading.Event().wait(0.01)
+
+        drive(run, DaskExecutor(client), render=False, on_progress=look)
+    assert run.failures() == {}
+    assert held == []

@@ -81,6 +81,7 @@ def test_a_run_that_stops_after_any_task_goes_on_to_the_same_bytes(
     assert output_of(run.store.location) == serial_output()
 
 
+@pytest.mark.chaos
 def test_a_killed_driver_is_resumed_on_another_number_of_workers(
     new_run, client, serial_output, output_of, scale
 ):

@@ -58,6 +58,7 @@ def listening(process):
     return found
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("authority", [None, OURS])
 def test_everything_that_an_embedded_cluster_starts_listens_on_this_machine_alone(tls, authority):
     files = None if authority is None else tls(authority)

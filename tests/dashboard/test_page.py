@@ -216,6 +216,7 @@ def test_an_inspection_shows_verdicts_and_the_worst_images(
     assert page.stages["merge"].split(" of ")[0] == page.stages["merge"].split(" of ")[1]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "options", [(), ("--preload", "scorefold.dashboard")], ids=["brought along", "preloaded"]
 )

@@ -61,6 +61,7 @@ def kill_when_leaves_are_done(process, then=lambda: None):
     return on_progress
 
 
+@pytest.mark.chaos
 def test_a_run_ends_when_its_scheduler_is_gone_and_goes_on_without(
     new_run, output_of, serial_output, processes, port, tmp_path
 ):
@@ -76,6 +77,7 @@ def test_a_run_ends_when_its_scheduler_is_gone_and_goes_on_without(
     assert output_of(run.store.location) == serial_output()
 
 
+@pytest.mark.chaos
 def test_a_run_ends_when_its_scheduler_hangs(new_run, processes, port, tmp_path, monkeypatch):
     monkeypatch.setattr(graph, "WATCH_SECONDS", 1.0)
     monkeypatch.setattr(graph, "CANCEL_SECONDS", 1.0)

@@ -52,6 +52,7 @@ def poisoned_cluster():
         yield client
 
 
+@pytest.mark.chaos
 def test_a_target_that_kills_its_worker_is_named_and_the_others_are_searched(
     poisoned_cluster, targets, tmp_path
 ):
@@ -125,6 +126,7 @@ def test_work_that_kills_although_none_of_its_inputs_does_ends_the_run(new_run, 
     assert list(executor.deaths.values()) == [1 + ATTEMPTS / (1 if begin else NOT_BEGUN)]
 
 
+@pytest.mark.chaos
 def test_a_target_that_cannot_be_drawn_is_told_of_and_the_report_is_made(new_run):
     run = new_run(rotation_block=24)
     drive(run, Deadly(run.store, "render"))

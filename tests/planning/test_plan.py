@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scorefold.analyzer import Coverage
 from scorefold.planning import plan as plan_module
 from scorefold.planning.calibration import Calibration
-from scorefold.planning.estimate import estimate
+from scorefold.planning.estimate import TARGET_SECONDS, estimate
 from scorefold.planning.memory import MemoryModel
 from scorefold.planning.node import FAN_IN, PRIORITY, STAGES
 from scorefold.planning.plan import Plan, TileGroup
@@ -176,6 +176,6 @@ def test_an_estimate_adds_up_what_the_plan_holds(plan, workers):
         (node.rotations[1] - node.rotations[0]) * (0.5 + 0.25 * len(plan.batch_tiles(node.batch)))
         for node in nodes
     )
-    assert found.seconds == pytest.approx(work / workers)
+    assert found.seconds == pytest.approx((work + TARGET_SECONDS * found.targets) / workers)
     assert found.largest_rotation_block == max(group.rotation_block for group in plan.groups)
     assert json.loads(json.dumps(found.to_json()))["leaves"] == found.leaves

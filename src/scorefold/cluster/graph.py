@@ -106,6 +106,8 @@ class DaskExecutor:
                     continue
                 node = nodes[str(future.key)]
                 if future.status == "finished":
+                    # What is committed need not be done again when its worker is lost.
+                    future.release()
                     yield Outcome(node)
                     continue
                 # What a scheduler lost has no error of its own, and would be waited for; it is not to blame, either.

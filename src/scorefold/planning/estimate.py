@@ -11,6 +11,12 @@ from scorefold.planning.plan import Plan
 RESULT_BYTES = 8
 """Bytes per voxel of the result maps: a float32 score and an int32 rotation id."""
 
+TARGET_SECONDS = 0.06
+"""What the least target takes on one worker beside its scores: its maps, candidates, a refined pick and their records.
+
+From ``python -m benchmarks workers``, which prints the seconds of each stage.
+"""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -31,7 +37,7 @@ class Estimate:
     partial_bytes, result_bytes : int
         Bytes in the store for partials (removed after success) and for results.
     seconds : float
-        Expected duration of the search on `workers` workers.
+        Expected duration of the search on `workers` workers, without pictures.
     workers : int
         Number of workers.
     """
@@ -92,6 +98,7 @@ def estimate(
         partials += memory.state_bytes * positions * levels
         results += RESULT_BYTES * math.prod(group.tiling.target_shape) * len(group.targets)
         calibration = calibrations[group.tiling.fft_shape]
+        seconds += TARGET_SECONDS * len(group.targets)
         seconds += plan.step_count * (
             group.batch_count * calibration.rotation + group.tile_count * calibration.tile
         )

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 from scorefold.errors import DamagedPartialError, in_one_line
 from scorefold.store.blobs import is_outage
 from scorefold.store.commit import checksum
-from scorefold.store.descriptions import descriptions, restore
+from scorefold.store.descriptions import GROUP_FILE, descriptions, restore
 from scorefold.store.run_store import RunStore
 
 Array = NDArray[Any]
@@ -22,6 +23,8 @@ SMALLEST_LEVEL = 512
 """Coarser levels are made until the longest axis is at most this long."""
 
 NO_ROTATION = -1
+
+MAPS = ("scores", "rotations")
 
 
 def level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -81,27 +84,21 @@ class ResultMaps:
             SHA-256 of the descriptions by name.
         """
 
-        def make(store: Store) -> None:
-            for name, dtype, fill_value in (("scores", "float32", fill), ("rotations", "int32", NO_ROTATION)):
-                group = f"{self.path}/{name}"
-                # Float scores hardly compress; rotation ids do.
-                compressors = [Crc32cCodec()] if name == "scores" else [ZstdCodec(level=1), Crc32cCodec()]
-                zarr.create_group(store, path=group, zarr_format=3, attributes=dict(attributes[name]))
-                for level, level_shape in enumerate(level_shapes(shape)):
-                    zarr.create_array(
-                        store,
-                        name=f"{group}/{level}",
-                        shape=level_shape,
-                        chunks=tuple(min(c, n) for c, n in zip(chunks, level_shape, strict=True)),
-                        dtype=dtype,
-                        fill_value=fill_value,
-                        filters=None,
-                        serializer=BytesCodec(),
-                        compressors=compressors,
-                        dimension_names=("z", "y", "x")[-len(shape) :],
-                    )
+        def make_groups(store: Store) -> None:
+            for name in MAPS:
+                path = f"{self.path}/{name}"
+                zarr.create_group(store, path=path, zarr_format=3, attributes=dict(attributes[name]))
 
-        return restore(self._run.blobs, descriptions(make))
+        described = descriptions(make_groups)
+        for name in MAPS:
+            for level, level_shape in enumerate(level_shapes(shape)):
+                described[f"{self.path}/{name}/{level}/{GROUP_FILE}"] = _describe_level(
+                    name,
+                    level_shape,
+                    tuple(min(c, n) for c, n in zip(chunks, level_shape, strict=True)),
+                    fill,
+                )
+        return restore(self._run.blobs, described)
 
     def level(self, name: str, level: int = 0, *, writable: bool = False) -> "zarr.Array[Any]":
         """Return the Zarr array of "scores" or "rotations" at a level."""
@@ -196,6 +193,29 @@ class ResultMaps:
                     stored = f"{self.path}/{name}/{level}/{array.metadata.encode_chunk_key(chunk)}"
                     digests[stored] = hashlib.sha256(self._run.blobs.get(stored) or b"").hexdigest()
         return digests
+
+
+@lru_cache(maxsize=1024)
+def _describe_level(name: str, shape: tuple[int, ...], chunks: tuple[int, ...], fill: float) -> bytes:
+    """Return what Zarr writes down of a level, which is the same for all targets of a shape."""
+
+    def make(store: Store) -> None:
+        # Float scores hardly compress; rotation ids do.
+        compressors = [Crc32cCodec()] if name == "scores" else [ZstdCodec(level=1), Crc32cCodec()]
+        zarr.create_array(
+            store,
+            name="level",
+            shape=shape,
+            chunks=chunks,
+            dtype="float32" if name == "scores" else "int32",
+            fill_value=fill if name == "scores" else NO_ROTATION,
+            filters=None,
+            serializer=BytesCodec(),
+            compressors=compressors,
+            dimension_names=("z", "y", "x")[-len(shape) :],
+        )
+
+    return descriptions(make)[f"level/{GROUP_FILE}"]
 
 
 def _chunk_regions(shape: tuple[int, ...], chunks: tuple[int, ...]) -> list[tuple[slice, ...]]:
