@@ -15,7 +15,7 @@ TOLERANCE = 0.3
 class Candidates:
     """What a synthesis found in noise, beside the exact scores."""
 
-    def __init__(self, search, *, at_least=-np.inf, count=40):
+    def __init__(self, search, *, at_least=-np.inf, count=40, pass_over=False):
         self.search = search
         (exact,) = search.exactly(search.maximum)
         (found,) = search.compressed(TOLERANCE, search.maximum)
@@ -32,10 +32,17 @@ class Candidates:
         ]
         self.bases = cache(lambda cell: search.filters.bases(cell, TOLERANCE)[1])
         local = LocalScores(search.template, search.score, dtype="float32", pad_edges=False)
-        self.rescorer = Rescorer(search.filters, self.bases, local, std=self.std, at_least=at_least)
+        residual = max(
+            float(search.filters.bases(cell, TOLERANCE)[0].residuals.max())
+            for cell in range(len(search.cells))
+        )
+        self.rescorer = Rescorer(
+            search.filters, self.bases, local, std=self.std, at_least=at_least, residual=residual
+        )
 
         whole, pixels = search.tiles[0], search.pixels[0]
-        self.given = [self.rescorer.surroundings(one, whole, pixels) for one in self.candidates]
+        synthesised = found.scores if pass_over else None
+        self.given = [self.rescorer.surroundings(one, whole, pixels, synthesised) for one in self.candidates]
 
     def cells(self, **options):
         return self.rescorer.cells(self.given, **options)
@@ -94,6 +101,20 @@ def test_a_candidate_gets_the_score_and_rotation_of_the_exact_engine(a_search, n
             np.testing.assert_allclose(found.scores[scored], scores[scored], atol=2e-5)
         climbed += highest != middle
     assert climbed, "some maxima lie beside the synthesised ones"
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_voxels_that_cannot_be_the_highest_are_passed_over_and_nothing_else_changes(a_search, ndim):
+    search = a_search(ndim)
+    everything, some = Candidates(search), Candidates(search, pass_over=True)
+    assert sum(one.places.size for one in some.given) < sum(one.places.size for one in everything.given)
+    for (candidate, found), (_, expected) in zip(some.rescored(), everything.rescored(), strict=True):
+        highest = np.unravel_index(np.nanargmax(expected.scores), expected.scores.shape)
+        middle = tuple(v - a for v, a in zip(candidate.voxel, found.tile.start, strict=True))
+        for voxel in (middle, highest):
+            assert found.scores[voxel] == pytest.approx(expected.scores[voxel], abs=1e-6)
+            assert found.rotations[voxel] == expected.rotations[voxel]
+        assert np.nanargmax(found.scores) == np.nanargmax(expected.scores)
 
 
 def test_what_is_too_low_is_of_no_interest(a_search):

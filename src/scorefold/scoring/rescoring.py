@@ -1,5 +1,6 @@
 """Exact scores of what a synthesis from bases found: the best rotations at a position and next to it."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -76,21 +77,24 @@ class Surroundings:
         What was found.
     tile : Tile
         The voxels.
+    places : ndarray of int, shape (voxels,)
+        Those of them that are looked at, counted in C order.
     windows : ndarray of float32, shape (v, voxels)
-        What lies under the mask at each of them.
+        What lies under the mask at each of these.
     weights : ndarray, shape (voxels,)
         Factor between numerators and scores; NaN where there is no score.
     """
 
     candidate: Candidate
     tile: Tile
+    places: NDArray[np.intp]
     windows: NDArray[np.float32]
     weights: Array
 
     @property
     def middle(self) -> int:
-        """The candidate's own voxel, counted in C order."""
-        return int(np.ravel_multi_index(np.subtract(self.candidate.voxel, self.tile.start), self.tile.shape))
+        """Which of the voxels that are looked at is the candidate's own."""
+        return int(np.searchsorted(self.places, _place_of(self.candidate, self.tile)))
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,8 @@ class Rescorer:
         Standard deviation of all scores.
     at_least : float
         Scores below this are of no interest.
+    residual : float
+        Of the synthesis that found the candidates, the largest.
     """
 
     def __init__(
@@ -143,16 +149,20 @@ class Rescorer:
         *,
         std: float,
         at_least: float,
+        residual: float = 1.0,
     ) -> None:
         self._filters = filters
         self._basis = basis
         self._local = local
         self._std = std
         self._at_least = at_least
+        self._residual = residual
         held = max(TOGETHER, HELD_BYTES // (4 * int(filters.inside.sum())))
         self._filter = lru_cache(held)(filters.of_rotation)
 
-    def surroundings(self, candidate: Candidate, whole: Tile, pixels: TargetTile) -> Surroundings:
+    def surroundings(
+        self, candidate: Candidate, whole: Tile, pixels: TargetTile, synthesised: Array | None = None
+    ) -> Surroundings:
         """Return what is looked at of a candidate.
 
         Parameters
@@ -163,14 +173,29 @@ class Rescorer:
             A tile that contains it.
         pixels : TargetTile
             The tile's pixels.
+        synthesised : ndarray, optional
+            The tile's best synthesised scores: voxels next to the candidate that cannot be higher than it, or are of no
+            interest, are passed over. Default: all are looked at.
         """
         around = self._local.around(candidate.voxel, whole, pixels)
-        windows = [self._window(voxel, whole, pixels) for voxel in around.tile.voxels()]
+        tile = around.tile
+        kept = np.ones(math.prod(tile.shape), bool)
+        if synthesised is not None:
+            slack = synthesis_slack(candidate.score, self._residual, self._std)
+            starts = np.subtract(tile.start, whole.start)
+            next_to = synthesised[
+                tuple(slice(a, a + n) for a, n in zip(starts, tile.shape, strict=True))
+            ].ravel()
+            kept = next_to + slack >= max(self._at_least, candidate.score - slack)
+            kept[_place_of(candidate, tile)] = True
+        places = np.flatnonzero(kept)
+        voxels = list(tile.voxels())
         return Surroundings(
             candidate,
-            around.tile,
-            np.stack(windows, axis=1),
-            around.weights(self._filters.rotations[candidate.rotation_id]).ravel(),
+            tile,
+            places,
+            np.stack([self._window(voxels[place], whole, pixels) for place in places], axis=1),
+            around.weights(self._filters.rotations[candidate.rotation_id]).ravel()[places],
         )
 
     def cells(self, given: Sequence[Surroundings], *, everywhere: bool = False) -> list[list[int]]:
@@ -247,7 +272,9 @@ class Rescorer:
         if best.max() < self._at_least:
             return None
         best[held < 0] = np.nan
-        return ExactScores(tile, best.reshape(tile.shape), held.reshape(tile.shape))
+        all_scores, all_rotations = np.full(tile.shape, np.nan), np.full(tile.shape, -1, np.int32)
+        all_scores.flat[given.places], all_rotations.flat[given.places] = best, held
+        return ExactScores(tile, all_scores, all_rotations)
 
     def _bounds(
         self, cells: Sequence[int], windows: Array, weights: Array
@@ -275,6 +302,11 @@ class Rescorer:
         inside = self._filters.inside
         start = [v - a for v, a in zip(voxel, whole.start, strict=True)]
         return pixels.cut(start, inside.shape).values[inside].astype(np.float32)
+
+
+def _place_of(candidate: Candidate, tile: Tile) -> int:
+    """Return a candidate's voxel as one of a tile, counted in C order."""
+    return int(np.ravel_multi_index(np.subtract(candidate.voxel, tile.start), tile.shape))
 
 
 def _scores(basis: Basis, windows: Array, weights: Array) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scorefold.cluster.match.candidate_tasks import CLIMBS, REACH
+from scorefold.cluster.match.result_map import ResultMap
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.run import one_line
 from scorefold.errors import InputError
@@ -234,14 +235,16 @@ class _Refiner:
             self._local(reach=REACH),
             std=self._std,
             at_least=self._threshold,
+            residual=run.residuals[1],
         )
         everywhere = not run.refining_step  # positions follow from the scores next to them then
+        synthesised = None if everywhere else self._synthesised()
         together = max(1, WINDOW_BYTES // self._bytes_of_one())
         peaks = []
         waiting = [(candidate, 1) for candidate in reversed(self._candidates)]
         while waiting:
             some = [waiting.pop() for _ in range(min(together, len(waiting)))]
-            given = [rescorer.surroundings(one, self._whole, self._pixels) for one, _ in some]
+            given = [rescorer.surroundings(one, self._whole, self._pixels, synthesised) for one, _ in some]
             cells = rescorer.cells(given, everywhere=everywhere)
             for (candidate, looks), around, looked_at in zip(some, given, cells, strict=True):
                 exact = rescorer.exact(around, looked_at, everywhere=everywhere)
@@ -253,6 +256,11 @@ class _Refiner:
                 elif highest.voxel == candidate.voxel and found.add_maximum(self._index, highest.voxel):
                     peaks.append(highest)
         return peaks
+
+    def _synthesised(self) -> Array:
+        """Return the best scores by which the candidates were found."""
+        region = tuple(slice(a, a + n) for a, n in zip(self._whole.start, self._whole.shape, strict=True))
+        return np.asarray(ResultMap(self._run, self._index, "scores")[region])
 
     def _bytes_of_one(self) -> int:
         """Return what a candidate needs: its windows, scores of a cell, and bounds of all cells."""
