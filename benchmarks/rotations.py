@@ -112,7 +112,7 @@ def _in_volume(python: str | None, edge: int, box: int, score: str, repeats: int
                 notes[name] = f"{particle.fft}; {found.describe()}; candidates not rescored; {where}"
     with tempfile.TemporaryDirectory() as folder:
         against = ["inverse transform, scipy"]
-        peer = _pytme(python, search, Path(folder), score) if python else None
+        peer = pytme(python, search, Path(folder), score) if python else None
         try:
             if peer is not None:
                 timers["pyTME"] = peer.seconds
@@ -145,7 +145,8 @@ def of_bases(_python: str | None, *, tiny: bool, repeats: int) -> Iterator[Table
         yield Table(title, "rotation", rows)
 
 
-def _pytme(python: str, search: Search, folder: Path, score: str) -> Peer:
+def pytme(python: str, search: Search, folder: Path, score: str) -> Peer:
+    """Return what measures a rotation of pyTME."""
     data = folder / "search.npz"
     np.savez(data, target=search.target, template=search.template, mask=search.mask)
     return Peer(python, "pytme_rotations.py", data=str(data), score=score, order=3, few=2, many=10)

@@ -102,7 +102,7 @@ def more_workers(_python: str | None, *, tiny: bool, repeats: int) -> list[Table
     remarks = [
         f"2 workers: {rates[2]} images/s, {gain:.2f} × the {rates[1]} of 1 worker.",
         f"Dask and store: {overhead:.1f} % over the bare loop.",
-        f"Seconds of the run on 1 worker by stage: {_listed(stages)}.",
+        f"Seconds of the run on 1 worker by stage: {listed(stages)}.",
     ]
     title = f"{count} images of {shape[1]}×{shape[0]}, template {box}×{box}, {round(360 / step)} angles"
     return [Table(title, "image", rows, remarks)]
@@ -237,7 +237,8 @@ def _bytes_of(run: MatchRun, key: str) -> int:
     return arrays + (root / "commits" / f"{key}.json").stat().st_size
 
 
-def _listed(seconds: Counter[str]) -> str:
+def listed(seconds: Counter[str]) -> str:
+    """Return seconds by stage as text, the longest first."""
     return ", ".join(f"{stage} {value:.1f}" for stage, value in seconds.most_common())
 
 

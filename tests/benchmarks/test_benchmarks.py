@@ -48,6 +48,8 @@ def run(monkeypatch, capsys):
         pytest.param(
             "workers", ["bare loop over the leaves", "2 workers, whole run"], marks=pytest.mark.system
         ),
+        pytest.param("rescored", ["scorefold, compressed, the whole run"], marks=pytest.mark.system),
+        pytest.param("recall", ["exact, σ 0.8", "compressed, σ 1.3"], marks=pytest.mark.system),
         pytest.param("throughput", ["floor, 12 images", "inspect run, 12 images"], marks=pytest.mark.long),
     ],
 )
@@ -74,4 +76,6 @@ def test_a_wrong_name_is_refused_with_the_names_there_are():
     command = [sys.executable, "-m", "benchmarks", "rotation"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
-    assert "volumes, images, bases, figures, throughput, workers, units, merges" in done.stderr
+    assert (
+        "volumes, images, bases, figures, throughput, workers, units, merges, rescored, recall" in done.stderr
+    )

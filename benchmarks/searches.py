@@ -1,0 +1,190 @@
+"""Whole searches by the compressed engine, exact scores of candidates included; and whether its picks are the same."""
+
+import math
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+from scipy.stats import norm
+
+from benchmarks.measuring import Row, Table, alternate
+from benchmarks.rotations import EVERYWHERE, INSIDE, pytme
+from benchmarks.runs import Clock, listed
+from benchmarks.search import Search, rotation_timer
+from scorefold import match
+from scorefold.cluster import create_run, drive
+from scorefold.cluster.executor import SerialExecutor
+from scorefold.planning.prepare import prepare_match
+from scorefold.planning.request import MatchRequest
+from scorefold.rotations import space_rotations
+from scorefold.scoring.fft import available_providers
+from scorefold.scoring.masks import template_mask
+from scorefold.scoring.threshold import false_positive_threshold
+from scorefold.testing.planting import Recovery, chain_density, plant, recovery, scattered
+
+Array = NDArray[Any]
+
+LEFT = 0.9
+"""Of the score of a copy that lies between the rotations and voxels of a search, about."""
+
+DIFFERENCE = 1e-4
+"""By which scores and positions (in voxels) of equal picks may differ: both engines compute in single precision."""
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Copies of a particle in white noise, and how they are searched for.
+
+    Attributes
+    ----------
+    volume, particle : ndarray
+        Target and template.
+    positions, matrices : ndarray
+        The truth.
+    options : dict
+        Of the search, but for its engine.
+    """
+
+    volume: Array
+    particle: Array
+    positions: Array
+    matrices: Array
+    options: dict[str, Any]
+
+    @classmethod
+    def make(cls, sizes: tuple[int, int], blur: float, step: float, copies: int, seed: int) -> Self:
+        """Plant copies in so much noise that an exact search finds nine of ten with one false pick a volume."""
+        edge, box = sizes
+        rng = np.random.default_rng(seed)
+        particle = chain_density(rng, box, blur=blur)
+        radius = box / 2 - 1
+        inside = template_mask("sphere", particle.shape, radius=radius) > 0.5
+        deviation = 1 / math.sqrt(inside.sum())  # of correlation coefficients of white noise
+        tests = len(space_rotations(step)) * (edge - box + 1) ** 3
+        threshold = false_positive_threshold(tests, deviation, bounded=True)
+        score = (threshold + norm.ppf(0.9) * deviation) / LEFT
+        noise = float(particle[inside].std()) * math.sqrt(max(1 / score**2 - 1, 0))
+        volume = rng.normal(scale=noise, size=(edge,) * 3)
+        positions = scattered(rng, volume.shape, copies, 0.85 * box, box / 2 + 1)
+        matrices = Rotation.random(copies, random_state=seed).as_matrix()
+        plant(volume, particle, np.ones(particle.shape), positions, matrices, add=True)
+        options = {"mask": "sphere", "mask_radius": radius, "step": step, "fft": "auto"}
+        return cls(volume.astype(np.float32), particle, positions, matrices, options)
+
+    def recovered(self, picks: pd.DataFrame, matrices: Array) -> Recovery:
+        """Compare picks with the truth."""
+        return recovery(self.positions, self.matrices, picks[["z", "y", "x"]], matrices, tolerance=3)
+
+
+def rescored(python: str | None, *, tiny: bool, repeats: int) -> Iterator[Table]:
+    """Tell what a rotation of a whole compressed search takes, beside the exact engine and pyTME."""
+    sizes = [((32, 12), 1.3)] if tiny else [((128, 32), 0.8), ((128, 32), 1.3), ((192, 48), 0.8)]
+    for (edge, box), blur in sizes:
+        planted = Planted.make((edge, box), blur, 30.0 if tiny else 7.0, 1 if tiny else 10, seed=0)
+        search = Search(
+            planted.volume,
+            planted.particle.astype(np.float32),
+            template_mask("sphere", planted.particle.shape, radius=planted.options["mask_radius"]),
+            space_rotations(60),
+            "FLCSphericalMask",
+            available_providers()[-1],
+        )
+        timers = {"scorefold, exact": rotation_timer(search, 2 if tiny else 5)}
+        with tempfile.TemporaryDirectory() as name:
+            peer = pytme(python, search, Path(name), search.score) if python else None
+            try:
+                if peer is not None:
+                    timers["pyTME"] = peer.seconds
+                medians = alternate(timers, repeats)
+            finally:
+                if peer is not None:
+                    peer.__exit__(None, None, None)
+            request = MatchRequest(
+                targets=[planted.volume], template=planted.particle, engine="compressed", **planted.options
+            )
+            run = create_run(f"{name}/run", prepare_match(request))
+            clock = Clock()
+            drive(run, SerialExecutor(), render=False, on_progress=clock)
+            candidates = run.store.read_partial(run.plan.candidate_node(0, run.job.picks.digest).key)[0]
+            picks = run.store.read_partial(run.plan.pick_node(0, run.job.picks.digest).key)[0]
+        count = run.plan.rotation_count
+        searched = sum(clock.seconds[stage] for stage in ("compress", "score_leaf", "merge"))
+        medians["scorefold, compressed, candidates not scored again"] = searched / count
+        medians["scorefold, compressed, the whole run"] = clock.seconds.total() / count
+        notes = {
+            "scorefold, exact": f"{search.fft}, cubic; {INSIDE}",
+            "pyTME": f"cubic; {EVERYWHERE}",
+            "scorefold, compressed, candidates not scored again": f"{search.fft}, tolerance 0.3, {count:,} rotations",
+            "scorefold, compressed, the whole run": "maps, exact scores of all candidates, refined picks, report",
+        }
+        against = ["pyTME", "scorefold, exact"]
+        rows = [
+            Row(row, value, {to: value / medians[to] for to in against if to in medians}, notes[row])
+            for row, value in medians.items()
+        ]
+        planted_found = f"{len(planted.positions)} copies planted, {len(picks['positions'])} picks"
+        remarks = [
+            f"{len(candidates['positions'])} candidates; {planted_found}.",
+            f"Seconds by stage: {listed(clock.seconds)}.",
+        ]
+        title = f"Whole searches, template with σ {blur}, target {edge}³, template {box}³, one core"
+        yield Table(title, "rotation", rows, remarks)
+
+
+def recall(_python: str | None, *, tiny: bool, repeats: int) -> list[Table]:  # noqa: ARG001
+    """Compare the picks of both engines where the exact one begins to miss some."""
+    edge, box, step, copies, seeds = (32, 12, 30.0, 1, 1) if tiny else (96, 32, 7.0, 8, 3)
+    rows, remarks = [], []
+    for blur in (0.8, 1.3):
+        found: dict[str, list[Recovery]] = {"exact": [], "compressed": []}
+        seconds: dict[str, float] = dict.fromkeys(found, 0.0)
+        same = picked = 0
+        for seed in range(seeds):
+            planted = Planted.make((edge, box), blur, step, copies, seed)
+            tables = {}
+            for engine, recoveries in found.items():
+                clock = Clock()
+                result = match(
+                    planted.volume,
+                    planted.particle,
+                    engine=engine,
+                    workers=1 if tiny else 2,
+                    render=False,
+                    on_progress=clock,
+                    **planted.options,
+                )
+                seconds[engine] += clock.seconds.total() / len(result.rotation_set)
+                tables[engine] = result.picks
+                recoveries.append(planted.recovered(result.picks, result.pick_rotations))
+            picked += len(tables["exact"])
+            same += _equal(tables["exact"], tables["compressed"])
+        told = []
+        for engine, recoveries in found.items():
+            matched, of = (sum(getattr(one, what) for one in recoveries) for what in ("matched", "planted"))
+            wrong = sum(one.picked for one in recoveries) - matched
+            told.append(f"{engine}: {matched} of {of} copies, {wrong} picks that are none")
+            rows.append(Row(f"{engine}, σ {blur}", seconds[engine] / seeds, note=told[-1]))
+        remarks.append(
+            f"σ {blur}: {same} of {picked} picks of the exact engine are the compressed one's, to the voxel."
+        )
+    title = f"Picks of both engines at the noise where nine of ten are found, target {edge}³, template {box}³"
+    return [Table(title, "rotation, both workers", rows, remarks)]
+
+
+def _equal(one: pd.DataFrame, other: pd.DataFrame) -> int:
+    """Return how many picks of one table are in the other with the same score and position."""
+    columns = ["score", "z", "y", "x"]
+    values, others = one[columns].to_numpy(float), other[columns].to_numpy(float)
+    if not len(others):
+        return 0
+    return int((np.abs(values[:, np.newaxis] - others).max(axis=2).min(axis=1) <= DIFFERENCE).sum())
+
+
+BENCHMARKS: dict[str, Callable[..., Iterable[Table]]] = {"rescored": rescored, "recall": recall}
+"""Benchmarks by the name that users give."""
