@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks.measuring import THREADS, machine
@@ -26,23 +27,27 @@ def main() -> None:
     if unknown:
         parser.error(f"{unknown[0]}: not known; use {', '.join(benchmarks)}")
     python = None if arguments.no_peers else peers_python()
-    parts = [f"Measured on {machine()}; medians of {arguments.repeats} alternating rounds.\n"]
+    measured = f"Measured on {machine()}; medians of {arguments.repeats} alternating rounds where there are rounds.\n"
+    tables = {}
     for name in arguments.names or benchmarks:
         for table in benchmarks[name](python, tiny=arguments.tiny, repeats=arguments.repeats):
-            parts.append(table.to_markdown())
-            print(parts[-1], flush=True)
-    if arguments.write is not None:
-        _write(arguments.write, "\n".join(parts))
+            tables[table.title] = f"{table.to_markdown()}\n{measured}"
+            print(tables[table.title], flush=True)
+            if arguments.write is not None:  # the next one may take an hour
+                _write(arguments.write, tables)
 
 
-def _write(path: Path, tables: str) -> None:
-    """Replace what stands between the markers of a file, or write the file."""
+def _write(path: Path, tables: Mapping[str, str]) -> None:
+    """Put tables between the markers of a file, in place of those with the same title; or write the file."""
     begin, end = "<!-- begin: python -m benchmarks -->", "<!-- end: python -m benchmarks -->"
     text = path.read_text() if path.exists() else f"{begin}\n{end}\n"
     if begin not in text or end not in text:
         sys.exit(f"{path}: the markers {begin} and {end} are missing")
     head, rest = text.split(begin, 1)
-    path.write_text(f"{head}{begin}\n\n{tables}\n{end}{rest.split(end, 1)[1]}")
+    before, tail = rest.split(end, 1)
+    parts = [part.strip() for part in before.split("### ")[1:]]
+    held = {part.partition("\n")[0]: f"### {part}\n" for part in parts}
+    path.write_text("\n".join([f"{head}{begin}\n", *{**held, **tables}.values(), f"{end}{tail}"]))
 
 
 if __name__ == "__main__":

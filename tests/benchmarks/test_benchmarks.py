@@ -59,17 +59,22 @@ def test_a_benchmark_prints_its_rows(run, name, rows):
         assert f"| {row} |" in printed
 
 
-def test_tables_replace_what_stands_between_the_markers(run, tmp_path):
+def test_tables_replace_those_of_their_title_between_the_markers(run, tmp_path):
     page = tmp_path / "performance.md"
     page.write_text(
-        "before\n<!-- begin: python -m benchmarks -->\nstale\n<!-- end: python -m benchmarks -->\nafter\n"
+        "before\n<!-- begin: python -m benchmarks -->\n\n"
+        "### A figure of five panels of 256 × 256 pixels\n\nstale\n\n### Another\n\nkept\n\n"
+        "<!-- end: python -m benchmarks -->\nafter\n"
     )
-    run("figures", "--write", str(page))
-    text = page.read_text()
-    assert text.startswith("before\n")
-    assert text.endswith("\nafter\n")
-    assert "| matplotlib |" in text
-    assert "stale" not in text
+    for _ in range(2):  # again, it changes nothing but numbers
+        run("figures", "--write", str(page))
+        text = page.read_text()
+        assert text.startswith("before\n<!-- begin: python -m benchmarks -->\n\n### A figure")
+        assert text.endswith("\n<!-- end: python -m benchmarks -->\nafter\n")
+        assert text.count("| matplotlib |") == text.count("Measured on ") == 1
+        assert "\n\n### Another\n\nkept\n" in text
+        assert "stale" not in text
+        assert "\n\n\n" not in text
 
 
 def test_a_wrong_name_is_refused_with_the_names_there_are():
