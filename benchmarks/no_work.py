@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -16,8 +17,16 @@ from scorefold.cluster import MatchRun, Progress, create_run, drive, tasks
 from scorefold.cluster.graph import DaskExecutor
 from scorefold.cluster.local import local_cluster
 from scorefold.planning.node import Node
-from scorefold.planning.prepare import prepare_match
+from scorefold.planning.prepare import PreparedMatch, prepare_match
 from scorefold.planning.request import MatchRequest
+
+
+def with_blocks(prepared: PreparedMatch, rotation_block: int) -> PreparedMatch:
+    """Return a search cut into leaves of one tile and so many rotations."""
+    groups = tuple(
+        replace(group, batch_tiles=1, rotation_block=rotation_block) for group in prepared.plan.groups
+    )
+    return replace(prepared, plan=replace(prepared.plan, groups=groups))
 
 
 def commit_nothing(run: MatchRun, node: Node) -> str:
@@ -26,15 +35,13 @@ def commit_nothing(run: MatchRun, node: Node) -> str:
     return node.key
 
 
-def be_idle() -> None:
-    """Have this process, a worker, do no work from now on."""
+def only_commit() -> None:
+    """Have this process, a worker, do nothing else from now on."""
     tasks.task_of = lambda _kind, _stage: commit_nothing  # type: ignore[assignment]
 
 
 def main(folder: str, targets: int, angles: int, block: int) -> None:
     """Drive `targets` images times `angles` rotations in leaves of `block` rotations; print what it took as JSON."""
-    from benchmarks.runs import with_blocks  # noqa: PLC0415 - which imports what only other benchmarks need
-
     root = Path(folder)
     (root / "images").mkdir()
     image = np.random.default_rng(0).integers(0, 255, (32, 32)).astype(np.uint8)
@@ -56,7 +63,7 @@ def main(folder: str, targets: int, angles: int, block: int) -> None:
 
     this = psutil.Process()
     with local_cluster(2) as client:
-        client.run(be_idle)
+        client.run(only_commit)
         scheduler = client.cluster.scheduler
         idle = peak = this.memory_info().rss
         live = 0
@@ -84,6 +91,7 @@ def main(folder: str, targets: int, angles: int, block: int) -> None:
     print(
         json.dumps(
             {
+                "units": sum(group.tile_count for group in run.plan.groups) * run.plan.rotation_count,
                 "pieces": sum(run.totals(render=True).values()),
                 "leaves": run.plan.leaf_count,
                 "seconds": seconds,

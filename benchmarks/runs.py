@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -15,11 +14,12 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from benchmarks.measuring import Row, Table
+from benchmarks.no_work import with_blocks
 from scorefold.cluster import MatchRun, Progress, create_run, drive
 from scorefold.cluster.executor import SerialExecutor
 from scorefold.cluster.graph import DaskExecutor
 from scorefold.cluster.local import local_cluster
-from scorefold.planning.prepare import PreparedMatch, prepare_match
+from scorefold.planning.prepare import prepare_match
 from scorefold.planning.request import MatchRequest
 from scorefold.testing.planting import chain_density
 
@@ -27,33 +27,26 @@ MEBIBYTE = 2**20
 
 
 class Clock:
-    """Tells what the stages of a run took, when its work is done one piece after the other.
+    """Tells what the stages of a run took: all of it on one worker; on more, what passed between the ends of pieces.
 
     Attributes
     ----------
     seconds : Counter of str
-        By stage, from when the piece before had ended.
+        By stage, each piece of work from when the one before had ended.
     """
 
     def __init__(self) -> None:
         self.seconds: Counter[str] = Counter()
-        self._before = time.perf_counter()
+        self._before: float | None = None
 
     def __call__(self, progress: Progress) -> None:
-        """Take the time, as a driver's `on_progress`."""
+        """Take the time, as a driver's `on_progress`, which it calls first when it begins."""
         now = time.perf_counter()
-        if progress.last is not None:
-            self.seconds[progress.last.node.stage] += now - self._before
-        if progress.last is not None or not any(progress.done.values()):
+        if self._before is None:
             self._before = now
-
-
-def with_blocks(prepared: PreparedMatch, rotation_block: int) -> PreparedMatch:
-    """Return a search cut into leaves of one tile and so many rotations."""
-    groups = tuple(
-        replace(group, batch_tiles=1, rotation_block=rotation_block) for group in prepared.plan.groups
-    )
-    return replace(prepared, plan=replace(prepared.plan, groups=groups))
+        elif progress.last is not None:
+            self.seconds[progress.last.node.stage] += now - self._before
+            self._before = now
 
 
 def more_workers(_python: str | None, *, tiny: bool, repeats: int) -> list[Table]:  # noqa: ARG001
@@ -73,17 +66,18 @@ def more_workers(_python: str | None, *, tiny: bool, repeats: int) -> list[Table
                 threshold=0.6,
             )
         )
-        runs = {workers: create_run(str(root / f"run-{workers}"), replace(prepared)) for workers in (0, 1, 2)}
+        runs = {workers: create_run(str(root / f"run-{workers}"), prepared) for workers in (0, 1, 2)}
         bare = _bare_loop(runs[0])
-        seconds, clocks = {}, {}
+        seconds: dict[int, float] = {}
+        clock = Clock()
         for workers in (1, 2):
             with local_cluster(workers) as client:
                 client.run(_import_what_tasks_need)
-                clocks[workers] = Clock()
                 start = time.perf_counter()
-                drive(runs[workers], DaskExecutor(client), render=False, on_progress=clocks[workers])
+                on_progress = clock if workers == 1 else None
+                drive(runs[workers], DaskExecutor(client), render=False, on_progress=on_progress)
                 seconds[workers] = time.perf_counter() - start
-    stages = clocks[1].seconds
+    stages = clock.seconds
     scored = stages["score_leaf"] + stages["merge"] + stages["write_result"]
     rest = "with candidates, refinement, picks, tables and report, without pictures; the cluster is up"
     rows = [
@@ -101,7 +95,7 @@ def more_workers(_python: str | None, *, tiny: bool, repeats: int) -> list[Table
     rates = {workers: f"{count / taken:.2f}" for workers, taken in seconds.items()}
     remarks = [
         f"2 workers: {rates[2]} images/s, {gain:.2f} × the {rates[1]} of 1 worker.",
-        f"Dask and store: {overhead:.1f} % over the bare loop.",
+        f"Dask and store: {overhead:.0f} % over the bare loop.",
         f"Seconds of the run on 1 worker by stage: {listed(stages)}.",
     ]
     title = f"{count} images of {shape[1]}×{shape[0]}, template {box}×{box}, {round(360 / step)} angles"
@@ -174,7 +168,7 @@ def a_million_units(_python: str | None, *, tiny: bool, repeats: int) -> list[Ta
     ]
     peak, idle = (f"{told[name] / MEBIBYTE:.0f} MiB" for name in ("peak", "idle"))
     remarks = [
-        f"{targets * angles:,} units in {leaves:,} leaves, {pieces:,} pieces of work in all, {told['seconds']:.0f} s.",
+        f"{told['units']:,} units in {leaves:,} leaves, {pieces:,} pieces of work in all, {told['seconds']:.0f} s.",
         f"At most {told['live']:,} tasks on the scheduler.",
         f"Largest resident set of driver, scheduler and dashboard, one process: {peak} ({idle} before the first task).",
     ]

@@ -36,7 +36,7 @@ def submit_driver(kind: str, config: Mapping[str, Any], command: Sequence[str], 
     str
         The id of the job.
     str
-        The command that takes it back, such as ``scancel 42``: before it has begun, no run is there to be cancelled.
+        The command that takes it back while it queues, such as ``scancel 42``; ``scorefold cancel`` needs a run.
 
     Raises
     ------

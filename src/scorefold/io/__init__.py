@@ -10,6 +10,7 @@ from scorefold.io.picks import (
     pick_convention,
     read_picks,
     tabulate_picks,
+    tabulate_targets,
     write_picks,
 )
 from scorefold.io.reading import TargetReadError, find_array, read_array, read_region, read_target
@@ -36,6 +37,7 @@ __all__ = [
     "read_table",
     "read_target",
     "tabulate_picks",
+    "tabulate_targets",
     "write_picks",
     "write_table",
 ]

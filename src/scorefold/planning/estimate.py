@@ -11,10 +11,10 @@ from scorefold.planning.plan import Plan
 RESULT_BYTES = 8
 """Bytes per voxel of the result maps: a float32 score and an int32 rotation id."""
 
-TARGET_SECONDS = 0.06
-"""What the least target takes on one worker beside its scores: its maps, candidates, a refined pick and their records.
+TARGET_SECONDS = 0.1
+"""What a small target takes on one worker beside its scores: maps, candidates, a refined pick and the records of all.
 
-From ``python -m benchmarks workers``, which prints the seconds of each stage.
+Measured with 20,000 images of 64 × 64 pixels on two cores and a local disk.
 """
 
 

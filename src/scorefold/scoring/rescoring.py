@@ -122,8 +122,8 @@ class Rescorer:
     The bases give approximate scores of all rotations at one position for the price of a few products. What they lack
     is known: with residual ρ, a score s of a signal lacks at most about ρ² s, and noise whose scores have standard
     deviation σ changes it by about ρ σ. Rotations are scored exactly in the order of these bounds, until the best exact
-    score exceeds the next bound. Positions next to the candidate are bounded alike, so that none of them can be higher
-    unnoticed.
+    score exceeds the next bound. Positions next to the candidate are bounded alike, by the synthesis and then by finer
+    bases, so that one that is higher is noticed.
 
     Parameters
     ----------
@@ -149,7 +149,7 @@ class Rescorer:
         *,
         std: float,
         at_least: float,
-        residual: float = 1.0,
+        residual: float,
     ) -> None:
         self._filters = filters
         self._basis = basis
@@ -174,8 +174,8 @@ class Rescorer:
         pixels : TargetTile
             The tile's pixels.
         synthesised : ndarray, optional
-            The tile's best synthesised scores: voxels next to the candidate that cannot be higher than it, or are of no
-            interest, are passed over. Default: all are looked at.
+            The tile's best synthesised scores, or what they do not exceed: voxels next to the candidate that are not
+            believed to be higher than it, or to be of interest, are passed over. Default: all are looked at.
         """
         around = self._local.around(candidate.voxel, whole, pixels)
         tile = around.tile

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scorefold.cluster.match.candidate_tasks import CLIMBS, REACH
-from scorefold.cluster.match.result_map import ResultMap
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.run import one_line
 from scorefold.errors import InputError
@@ -17,6 +16,7 @@ from scorefold.scoring.local import LocalScores
 from scorefold.scoring.rescoring import Candidate, ExactScores, Rescorer
 from scorefold.scoring.score import TargetTile
 from scorefold.scoring.tile import Tile
+from scorefold.store import Commit, ResultMaps
 
 Array = NDArray[Any]
 Voxel = tuple[int, ...]
@@ -99,12 +99,13 @@ def refine(run: MatchRun, node: Node) -> str:
     failures: dict[str, str] = {}
     if run.compressed or run.refining_step:
         of_target = {index: _candidates_of(run, index) for index in run.plan.targets_of(node.batch)}
+        written = run.store.require_commit(run.plan.write_node(node.batch).key)
         for index, tile in run.plan.batch_tiles(node.batch):
             candidates = of_target[index].inside(tile)
             if not len(candidates.voxels) or str(index) in failures:
                 continue
             try:
-                refiner = _Refiner(run, index, tile, candidates)
+                refiner = _Refiner(run, index, tile, candidates, written)
             except (InputError, OSError) as error:  # it was readable when it was searched
                 failures[str(index)] = f"searched, but not read again: {one_line(error)}"
                 continue
@@ -195,9 +196,13 @@ class _Found:
 class _Refiner:
     """Looks at the candidates of one tile, whose pixels it holds with those of a few voxels around."""
 
-    def __init__(self, run: MatchRun, index: int, tile: Tile, candidates: _Candidates) -> None:
+    def __init__(
+        self, run: MatchRun, index: int, tile: Tile, candidates: _Candidates, written: Commit
+    ) -> None:
         self._run = run
         self._index = index
+        self._tile = tile
+        self._written = written
         self._threshold, self._std = candidates.threshold, candidates.std
         self._candidates = [
             Candidate(tuple(voxel), rotation, score)
@@ -241,26 +246,40 @@ class _Refiner:
         synthesised = None if everywhere else self._synthesised()
         together = max(1, WINDOW_BYTES // self._bytes_of_one())
         peaks = []
-        waiting = [(candidate, 1) for candidate in reversed(self._candidates)]
+        waiting = [(candidate, [candidate.voxel]) for candidate in reversed(self._candidates)]
         while waiting:
             some = [waiting.pop() for _ in range(min(together, len(waiting)))]
             given = [rescorer.surroundings(one, self._whole, self._pixels, synthesised) for one, _ in some]
             cells = rescorer.cells(given, everywhere=everywhere)
-            for (candidate, looks), around, looked_at in zip(some, given, cells, strict=True):
+            for (_, path), around, looked_at in zip(some, given, cells, strict=True):
                 exact = rescorer.exact(around, looked_at, everywhere=everywhere)
                 if exact is None:
                     continue
                 highest = self._note(exact, found)
-                if highest.voxel != candidate.voxel and looks < CLIMBS:
-                    waiting.append((highest, looks + 1))
-                elif highest.voxel == candidate.voxel and found.add_maximum(self._index, highest.voxel):
-                    peaks.append(highest)
+                # Of neighbours that are equal but for rounding, each may look higher from the other one.
+                if highest.voxel in path:
+                    if found.add_maximum(self._index, highest.voxel):
+                        peaks.append(highest)
+                elif len(path) < CLIMBS:
+                    waiting.append((highest, [*path, highest.voxel]))
         return peaks
 
     def _synthesised(self) -> Array:
-        """Return the best scores by which the candidates were found."""
-        region = tuple(slice(a, a + n) for a, n in zip(self._whole.start, self._whole.shape, strict=True))
-        return np.asarray(ResultMap(self._run, self._index, "scores")[region])
+        """Return the best scores of the tile by which its candidates were found; around it they are unknown."""
+        scores = np.full(self._whole.shape, np.inf)
+        offset = np.subtract(self._tile.start, self._whole.start)
+        inner = tuple(slice(a, a + n) for a, n in zip(offset, self._tile.shape, strict=True))
+        region = tuple(slice(a, a + n) for a, n in zip(self._tile.start, self._tile.shape, strict=True))
+        maps = ResultMaps(self._run.store, self._run.job.targets[self._index].name)
+        for part in self._written.summary["tiles"]:
+            stop = np.add(part["start"], part["shape"])
+            if part["index"] == self._index and all(
+                a <= t < b for a, t, b in zip(part["start"], self._tile.start, stop, strict=True)
+            ):
+                digests = {"scores": part["digests"]["scores"]}
+                maps.check_tile(self._written.key, tuple(part["start"]), tuple(part["shape"]), digests)
+        scores[inner] = maps.level("scores")[region]
+        return scores
 
     def _bytes_of_one(self) -> int:
         """Return what a candidate needs: its windows, scores of a cell, and bounds of all cells."""

@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from scorefold.cluster.match.result_map import ResultMap
 from scorefold.cluster.match.run import MatchRun, Read
 from scorefold.cluster.run import one_line
 from scorefold.errors import InputError
-from scorefold.io import TargetSource, empty_picks, tabulate_picks, write_picks, write_table
+from scorefold.io import TargetSource, tabulate_targets, write_picks, write_table
 from scorefold.io.names import readable_path
 from scorefold.planning.node import Node
 from scorefold.rendering import (
@@ -188,20 +189,20 @@ def write_report(run: MatchRun, node: Node) -> str:
 
 def picks_frame(run: MatchRun) -> pd.DataFrame:
     """Return the picks of all targets as a table, in the order of targets and ranks."""
-    frames = []
-    for index, target in enumerate(run.job.targets):
-        arrays, record = run.store.read_partial(run.plan.pick_node(index, run.job.picks.digest).key)
-        if "failure" not in record.summary and len(arrays["scores"]):
-            frames.append(
-                tabulate_picks(
+
+    def of_targets() -> Iterator[tuple[str, NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]]:
+        for index, target in enumerate(run.job.targets):
+            arrays, record = run.store.read_partial(run.plan.pick_node(index, run.job.picks.digest).key)
+            if "failure" not in record.summary:
+                yield (
                     target.name,
                     arrays["positions"],
                     arrays["scores"],
                     arrays["rotations"],
                     arrays["matrices"],
                 )
-            )
-    return pd.concat(frames, ignore_index=True) if frames else empty_picks(len(run.job.template_shape))
+
+    return tabulate_targets(of_targets(), len(run.job.template_shape))
 
 
 def _write_tables(run: MatchRun) -> dict[str, str]:
