@@ -1,5 +1,6 @@
 """The task that scores the candidates in the tiles of a batch exactly, and refines their rotations and positions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
@@ -166,6 +167,13 @@ class _Found:
         if held is None or (score, -rotation_id) > (held[0], -held[1]):
             self._scored[target, voxel] = (score, rotation_id)
 
+    def highest(self, target: int, voxels: Sequence[Voxel]) -> Candidate:
+        """Return the one of some voxels whose noted score is the highest; of equal ones the first in C order."""
+        noted = [(target, voxel) for voxel in voxels if (target, voxel) in self._scored]
+        best = min(noted, key=lambda place: (-self._scored[place][0], place))
+        score, rotation_id = self._scored[best]
+        return Candidate(best[1], rotation_id, score)
+
     def add_maximum(self, target: int, voxel: Voxel) -> bool:
         """Note a voxel that is higher than all next to it; return whether that is new."""
         new = (target, voxel) not in self._maxima
@@ -258,8 +266,9 @@ class _Refiner:
                 highest = self._note(exact, found)
                 # Of neighbours that are equal but for rounding, each may look higher from the other one.
                 if highest.voxel in path:
-                    if found.add_maximum(self._index, highest.voxel):
-                        peaks.append(highest)
+                    top = found.highest(self._index, path)
+                    if found.add_maximum(self._index, top.voxel):
+                        peaks.append(top)
                 elif len(path) < CLIMBS:
                     waiting.append((highest, [*path, highest.voxel]))
         return peaks
