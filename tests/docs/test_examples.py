@@ -89,6 +89,7 @@ def test_every_option_and_command_that_the_pages_name_exists():
                 "--preload",
                 "--runs",
                 "--lifetime",
+                "--host",
                 "--lifetime-stagger",
                 "--me",
                 "--partition",

@@ -58,6 +58,22 @@ def test_all_picks_of_all_pages_share_one_contrast(monkeypatch):
     assert template_limits[1] > 100 * pick_limits[0][1]
 
 
+def test_picks_of_8_and_16_bit_are_both_seen():
+    pages = contact_sheets(
+        [
+            cutout(1, 0.9, 100 + 50 * TEMPLATE / TEMPLATE.max(), target="a.png"),
+            cutout(1, 0.8, 30_000 + 9_000 * TEMPLATE / TEMPLATE.max(), target="b.tif"),
+        ],
+        TEMPLATE,
+    )
+    dark = (
+        pages[0][110:300, 26 + 246 + 14 + 3 :][:, :240],
+        pages[0][110:300, 26 + 2 * (246 + 14) + 3 :][:, :240],
+    )
+    for panel in dark:
+        assert panel.max() - panel.min() > 200
+
+
 def test_what_lies_outside_the_target_is_hatched():
     pixels = TEMPLATE.copy()
     pixels[:, 6:] = np.nan

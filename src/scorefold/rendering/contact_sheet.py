@@ -27,6 +27,8 @@ _SMALLEST_PANEL = 96
 _VIEW_GAP = 3
 _LONGEST_SIDE = {2: (240, 168, 120), 3: (168, 120, 84)}
 """Pixels of a view's longest side for few, some and many panels, by the template's axes."""
+_LEAST_SHARE = 0.1
+"""Of the contrast that all picks share, a target's picks use so much, or every target has its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +58,9 @@ def contact_sheets(
 
     Every page starts with the framed template, so that it can be judged alone; the picks follow by
     descending score, each with rank, score, rotation and, where picks come from several targets, the
-    target. All picks of all pages share one contrast (1st to 99th percentile); the template has its own,
-    since it may be in other units. Volumes show their three central slices xy, xz, zy. What lies
+    target. All picks of all pages share one contrast (1st to 99th percentile), or else all of a target, if the
+    ranges of targets differ much, as those of 8 and 16 bit do; the template has its own, since it may be in
+    other units. Volumes show their three central slices xy, xz, zy. What lies
     outside the target is hatched.
 
     Parameters
@@ -102,7 +105,7 @@ def contact_sheets(
         raise InputError(f"{panels_per_page} panels per page: give at least 2, for the template and a pick.")
     best_first = sorted(cutouts, key=lambda cutout: (-cutout.pick.score, cutout.pick.rank))
     views = [_central_views(cutout.pixels) for cutout in best_first]
-    limits = contrast_limits(np.concatenate([np.zeros(0), *(view.ravel() for row in views for view in row)]))
+    limits = _limits_of_targets([cutout.pick.target for cutout in best_first], views)
     several_targets = len({cutout.pick.target for cutout in best_first}) > 1
 
     per_page = panels_per_page - 1
@@ -113,7 +116,7 @@ def contact_sheets(
     for page in range(pages):
         span = slice(page * per_page, (page + 1) * per_page)
         panels = [
-            _pick_panel(cutout.pick, views_, limits, zoom, several_targets)
+            _pick_panel(cutout.pick, views_, limits[cutout.pick.target], zoom, several_targets)
             for cutout, views_ in zip(best_first[span], views[span], strict=True)
         ]
         remark = counted(len(best_first), "pick")
@@ -124,6 +127,22 @@ def contact_sheets(
             remark += " · central slices xy, xz, zy"
         sheets.append(framed(title, remark, _tiled([first, *panels]), _TEXT + 1))
     return sheets
+
+
+def _limits_of_targets(
+    targets: Sequence[str], views: Sequence[Sequence[NDArray[Any]]]
+) -> dict[str, tuple[float, float]]:
+    """Return the contrast of each target's picks: one for all, unless somebody's range would be lost in it."""
+    values: dict[str, list[NDArray[Any]]] = {}
+    for target, row in zip(targets, views, strict=True):
+        values.setdefault(target, []).extend(view.ravel() for view in row)
+    own = {target: contrast_limits(np.concatenate(parts)) for target, parts in values.items()}
+    low, high = contrast_limits(
+        np.concatenate([np.zeros(0), *(part for parts in values.values() for part in parts)])
+    )
+    if all(top - bottom >= _LEAST_SHARE * (high - low) for bottom, top in own.values()):
+        return dict.fromkeys(own, (low, high))
+    return own
 
 
 def _central_views(array: NDArray[Any]) -> list[NDArray[Any]]:
