@@ -107,6 +107,7 @@ def test_other_places_pass(place):
     check_url(place)
 
 
+@pytest.mark.system
 def test_credentials_of_the_environment_get_into_no_file_and_no_message(folder, scorefold, environment):
     arguments = ("match", "good.png", "shifted.png", "-t", "part.png", "--step", "90", "--keep-states")
     outcomes = [

@@ -110,6 +110,7 @@ def everything_below(folder: Path, *but: str) -> dict[str, bytes | None]:
     }
 
 
+@pytest.mark.system
 def test_hostile_names_go_through_match_tables_and_report(folder, scorefold, quick):
     image = cv2.imencode(".png", cv2.imread("good.png", cv2.IMREAD_GRAYSCALE))[1].tobytes()
     Path("images").mkdir()
@@ -238,6 +239,7 @@ def test_hostile_names_of_volumes_stay_rows_of_a_star_file(folder, scorefold):
     assert {row[6] for row in rows} == set(table["target"])
 
 
+@pytest.mark.system
 def test_hostile_names_go_through_training_and_inspection(lot, scorefold):
     good = Path("good/g0.png").read_bytes()
     names = write_hostile(Path("hostile-good"), good, but=NOT_TEXT)

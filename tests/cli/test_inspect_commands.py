@@ -323,6 +323,7 @@ def test_colour_images_are_inspected_by_their_luma(lot, scorefold):
     assert verdicts("found") == EXPECTED
 
 
+@pytest.mark.system
 def test_a_cluster_gives_the_same_files(lot, scorefold, output_of):
     arguments = ("inspect", "run", "lot", "--model", "model", "--export", "masks")
     assert scorefold(*arguments, "-o", "serial", *SERIAL).code == 0

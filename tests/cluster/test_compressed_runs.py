@@ -84,6 +84,7 @@ def test_the_order_of_tasks_does_not_matter(new_cells_run, serial, output_of, sh
     assert output_of(run.store.location) == serial
 
 
+@pytest.mark.system
 def test_workers_write_what_one_process_writes(new_cells_run, serial, output_of):
     runs = [new_cells_run(name, block=3, keep_states=False) for name in ("alone", "cluster")]
     drive(runs[0], SerialExecutor(), render=False)

@@ -119,6 +119,7 @@ def test_a_search_is_followed_to_its_end(cluster, open_page, new_run, monkeypatc
     assert "targets: 4 done" in page.texts()
 
 
+@pytest.mark.system
 def test_two_viewers_pick_for_themselves(say, open_page, cluster):
     rows = [("left", 1.0, "done"), ("right", 0.5, "searching")]
     for location in ("/first", "/second"):

@@ -19,7 +19,13 @@ READ, REPAIRED, DISTURBED = 15, 5, 5
 """Corruptions of a round, by what comes after: everything is read, a run is repaired, or goes on with its work."""
 
 rounds = pytest.mark.parametrize(
-    "rounds", [range(1), pytest.param(range(1, 20), marks=pytest.mark.chaos)], ids=len
+    "rounds",
+    [
+        range(1),
+        pytest.param(range(1, 4), marks=pytest.mark.chaos),
+        pytest.param(range(4, 20), marks=[pytest.mark.chaos, pytest.mark.long]),
+    ],
+    ids=len,
 )
 """With two kinds of run, 1 000 corruptions in all."""
 

@@ -131,7 +131,13 @@ def readers():
 
 
 @pytest.mark.parametrize(
-    "share", [(0, 0.2), pytest.param((0.2, 1), marks=pytest.mark.chaos)], ids=["a fifth", "all others"]
+    "share",
+    [
+        (0, 0.2),
+        pytest.param((0.2, 0.4), marks=pytest.mark.chaos),
+        pytest.param((0.4, 1), marks=[pytest.mark.chaos, pytest.mark.long]),
+    ],
+    ids=["a fifth", "another", "all others"],
 )
 @pytest.mark.parametrize("name", COUNTS)
 def test_a_damaged_file_is_read_or_refused_in_one_line(readers, tmp_path, name, share):

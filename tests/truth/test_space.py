@@ -35,6 +35,7 @@ def search(size: int, step: float, copies: int, noise: float, **options) -> tupl
     return recovered, covering_radius(found.rotation_set), particle[inside].var() / noise**2
 
 
+@pytest.mark.system
 @pytest.mark.timeout(120)
 def test_particles_are_found_in_a_small_volume():
     found, radius, ratio = search(56, 20, copies=3, noise=0.2)

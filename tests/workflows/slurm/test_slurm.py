@@ -98,7 +98,7 @@ def test_the_workflow_runs_to_its_end_with_the_bytes_of_a_serial_run(
     assert len(list((tmp_path / "logs").glob("*.err"))) == 2, "jobs"
 
 
-@pytest.mark.parametrize("count", [1, 2], ids=["one", "both"])
+@pytest.mark.parametrize("count", [1, pytest.param(2, marks=pytest.mark.long)], ids=["one", "both"])
 def test_jobs_that_are_cancelled_half_way_change_nothing(
     on_slurm, expected, workflow, out, tmp_path, output_of, count
 ):
