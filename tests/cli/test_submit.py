@@ -123,7 +123,7 @@ def test_a_job_that_cannot_be_planned_is_refused_like_a_command(
 
 @pytest.mark.chaos
 def test_a_run_in_the_background_is_watched_and_cancelled(folder, job):
-    command("submit", job("found", *LONG, "--step", "0.05"), "--workers", "1")
+    command("submit", job("found", *LONG, "--step", "0.01"), "--workers", "1")
     driver = driver_of(RunStore("found"))
     assert psutil.Process(driver.process).terminal() is None
     watch = subprocess.Popen([SCOREFOLD, "status", "found", "-w"], stderr=subprocess.PIPE, text=True)
@@ -140,6 +140,7 @@ def test_a_run_in_the_background_is_watched_and_cancelled(folder, job):
     assert "cancelled" in (folder / "found.log").read_text()
 
 
+@pytest.mark.long
 @pytest.mark.system
 def test_options_of_submit_go_before_those_of_the_job(folder, job, scorefold, check_refused):
     path = job("found", "--scheduler", "tcp://127.0.0.1:9")

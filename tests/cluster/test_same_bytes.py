@@ -24,7 +24,12 @@ def client():
 
 
 @pytest.mark.parametrize(
-    "workers", [1, pytest.param(2, marks=pytest.mark.long), pytest.param(4, marks=pytest.mark.chaos)]
+    "workers",
+    [
+        1,
+        pytest.param(2, marks=pytest.mark.long),
+        pytest.param(4, marks=[pytest.mark.chaos, pytest.mark.long]),
+    ],
 )
 def test_a_cluster_of_any_size_writes_what_one_process_writes(
     client, new_run, serial_output, output_of, workers, scale

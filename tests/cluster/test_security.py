@@ -71,6 +71,7 @@ def test_everything_that_an_embedded_cluster_starts_listens_on_this_machine_alon
     assert dashboard.startswith("http://127.0.0.1:")
 
 
+@pytest.mark.long
 @pytest.mark.chaos
 def test_a_default_run_of_the_command_listens_on_this_machine_alone(tmp_path):
     program = tmp_path / "scan.py"

@@ -54,7 +54,10 @@ def words_of(kind, inputs, place):
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize(("kind", "free"), [("match", 3_000_000), ("inspect", 6_000_000)])
+@pytest.mark.parametrize(
+    ("kind", "free"),
+    [("match", 3_000_000), pytest.param("inspect", 6_000_000, marks=pytest.mark.long)],
+)
 def test_a_run_on_a_disk_that_fills_up_goes_on_when_there_is_space(inputs, tmp_path, kind, free, namespaced):
     command(tmp_path, *words_of(kind, inputs, str(tmp_path / "whole")))
     disk = tmp_path / "disk"

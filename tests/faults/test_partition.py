@@ -14,6 +14,7 @@ from scorefold.cluster import DASK_CONFIG
 SECONDS = 30
 
 
+@pytest.mark.long
 @pytest.mark.chaos
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(shutil.which("ip") is None, reason="there is no command ip, which makes networks")

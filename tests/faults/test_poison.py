@@ -81,6 +81,7 @@ def test_a_target_that_kills_its_worker_is_named_and_the_others_are_searched(
     assert set(picks["target"]) == {"a", "b", "poison"}
 
 
+@pytest.mark.long
 @pytest.mark.chaos
 def test_an_image_that_kills_its_worker_is_named_and_the_others_are_inspected(
     poisoned_cluster, new_inspection, model, data_set, tmp_path

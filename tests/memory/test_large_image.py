@@ -48,6 +48,7 @@ def run_on_workers(*command):
         return process.returncode, process.stdout.read(), max(peaks.values()) / 1024
 
 
+@pytest.mark.long
 @pytest.mark.chaos
 @pytest.mark.timeout(300)
 def test_a_large_target_among_small_ones_is_searched_within_the_limit(folder, tmp_path):
