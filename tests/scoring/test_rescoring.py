@@ -30,6 +30,7 @@ class Candidates:
             )
             for flat in best
         ]
+        coarse = cache(lambda cell: search.filters.bases(cell, TOLERANCE)[0])
         self.bases = cache(lambda cell: search.filters.bases(cell, TOLERANCE)[1])
         local = LocalScores(search.template, search.score, dtype="float32", pad_edges=False)
         residual = max(
@@ -37,7 +38,7 @@ class Candidates:
             for cell in range(len(search.cells))
         )
         self.rescorer = Rescorer(
-            search.filters, self.bases, local, std=self.std, at_least=at_least, residual=residual
+            search.filters, coarse, self.bases, local, std=self.std, at_least=at_least, residual=residual
         )
 
         whole, pixels = search.tiles[0], search.pixels[0]

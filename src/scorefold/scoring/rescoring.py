@@ -129,8 +129,8 @@ class Rescorer:
     ----------
     filters : CellFilters
         The cells of the rotation set.
-    basis : callable
-        Returns the basis of a cell.
+    coarse, basis : callable
+        Return the bases of a cell: that of the synthesis, and the one by which candidates are looked at.
     local : LocalScores
         Of the same template and score.
     std : float
@@ -144,6 +144,7 @@ class Rescorer:
     def __init__(
         self,
         filters: CellFilters,
+        coarse: Callable[[int], Basis],
         basis: Callable[[int], Basis],
         local: LocalScores,
         *,
@@ -152,6 +153,7 @@ class Rescorer:
         residual: float,
     ) -> None:
         self._filters = filters
+        self._coarse = coarse
         self._basis = basis
         self._local = local
         self._std = std
@@ -201,7 +203,7 @@ class Rescorer:
     def cells(self, given: Sequence[Surroundings], *, everywhere: bool = False) -> list[list[int]]:
         """Return, for each candidate, the cells in which a rotation may have the best exact score there or next to it.
 
-        Every basis is looked at once for all of them.
+        Every coarse basis is looked at once for all of them; the finer ones only where the coarse do not rule it out.
 
         Parameters
         ----------
@@ -215,20 +217,27 @@ class Rescorer:
         sizes = [one.weights.size for one in given]
         stops = np.cumsum(sizes)
         scores = np.repeat([one.candidate.score for one in given], sizes)
-        count = len(self._filters.cells)
-        # How high the scores of a cell may be, and how low the best of all may be.
-        highest, lowest = np.empty((count, len(weights))), np.full(len(weights), -np.inf)
-        with one_thread():
-            for cell in range(count):
-                basis = self._basis(cell)
-                synthesised = _scores(basis, windows, weights)
-                highest[cell] = self._highest(synthesised, scores, basis.residuals).max(axis=0)
-                low = synthesised - synthesis_slack(synthesised, basis.residuals[:, np.newaxis], self._std)
-                lowest = np.maximum(lowest, low.max(axis=0))
-        if not everywhere:
-            middles = np.array([one.middle for one in given]) + stops - sizes
-            lowest = np.repeat(lowest[middles], sizes)
-        reached = highest >= np.maximum(lowest, self._at_least)
+        middles = np.array([one.middle for one in given]) + stops - sizes
+        reached = np.ones((len(self._filters.cells), len(weights)), bool)
+        # How low the best score of all may be.
+        lowest = np.full(len(weights), -np.inf)
+        for basis_of in (self._coarse, self._basis):
+            # How high the scores of a cell may be.
+            highest = np.full(reached.shape, -np.inf)
+            with one_thread():
+                for cell in np.flatnonzero(reached.any(axis=1)):
+                    basis, some = basis_of(int(cell)), np.flatnonzero(reached[cell])
+                    columns = windows if len(some) == len(weights) else windows[:, some]
+                    synthesised = _scores(basis, columns, weights[some])
+                    highest[cell, some] = self._highest(synthesised, scores[some], basis.residuals).max(
+                        axis=0
+                    )
+                    low = synthesised - synthesis_slack(
+                        synthesised, basis.residuals[:, np.newaxis], self._std
+                    )
+                    lowest[some] = np.maximum(lowest[some], low.max(axis=0))
+            to_reach = lowest if everywhere else np.repeat(lowest[middles], sizes)
+            reached = highest >= np.maximum(to_reach, self._at_least)
         return [np.flatnonzero(part.any(axis=1)).tolist() for part in np.split(reached, stops[:-1], axis=1)]
 
     def exact(

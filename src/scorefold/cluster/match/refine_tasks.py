@@ -244,6 +244,7 @@ class _Refiner:
         run = self._run
         rescorer = Rescorer(
             run.filters,
+            run.bases.of_cell,
             run.finer_bases.of_cell,
             self._local(reach=REACH),
             std=self._std,
