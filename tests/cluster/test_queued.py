@@ -1,5 +1,6 @@
 """Clusters behind a batch system, of which only the commands are there: what is submitted, and what becomes of it."""
 
+import asyncio
 import os
 import re
 import signal
@@ -279,11 +280,16 @@ def test_every_batch_system_is_given_jobs_of_its_own_form(batch_system, kind, mo
 def test_jobs_that_end_are_replaced_and_jobs_that_wait_are_left_alone(batch_system, monkeypatch):
     monkeypatch.setattr(jobs, "WATCH_SECONDS", 0.1)
     monkeypatch.setattr(jobs, "LOST_SECONDS", 1.0)
+    look, may_look = jobs.Jobs._replace_lost, threading.Event()
+    looks_later = lambda self: look(self) if may_look.is_set() else asyncio.sleep(0)  # noqa: E731
+    monkeypatch.setattr(jobs.Jobs, "_replace_lost", looks_later)
     with queued_cluster("slurm", 2, {**HERE, "cores": 2}, LIMIT) as client:
         wait_until(lambda: len(client.nthreads()) == 2)
         assert len(batch_system.scripts) == 1
         batch_system.holds = True
         batch_system.kill()
+        wait_until(lambda: not client.nthreads())
+        may_look.set()  # its workers came and went between two looks
         wait_until(lambda: len(batch_system.scripts) == 2)
         first, second = (re.search(r"--name (\S+)", each)[1] for each in batch_system.scripts)
         assert first != second

@@ -7,7 +7,8 @@ import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from distributed import Status
+from distributed import Scheduler, Status
+from distributed.diagnostics.plugin import SchedulerPlugin
 
 from scorefold.cluster.run import one_line
 from scorefold.errors import InputError, ScorefoldWarning, in_one_line
@@ -39,6 +40,7 @@ class Jobs:
         self._kind = kind
         self._count = count
         self._names = 0
+        self._arrivals = _Arrivals()
         self._seen: dict[str, float] = {}
 
     @contextlib.contextmanager
@@ -50,6 +52,7 @@ class Jobs:
         InputError
             If the batch system refuses them.
         """
+        self._cluster.scheduler.add_plugin(self._arrivals)
         try:
             self._cluster.sync(self._submit)
         except (OSError, RuntimeError, ValueError) as error:
@@ -87,10 +90,11 @@ class Jobs:
         now = time.monotonic()
         present = self._cluster.observed
         for name, job in self._cluster.workers.items():
-            members = self._cluster.worker_spec[name].get("group", [""])
-            if any(name + member in present for member in members):
+            workers = {name + member for member in self._cluster.worker_spec[name].get("group", [""])}
+            if workers & present:
                 self._seen[name] = now
-            elif job.job_id is None:  # it could not be submitted
+            elif job.job_id is None or workers & self._arrivals.names:
+                # It was not submitted, or its workers came and went between two looks.
                 self._seen.setdefault(name, now)
         lost = [name for name in self._cluster.workers if now - self._seen.get(name, now) > LOST_SECONDS]
         if lost:
@@ -103,6 +107,18 @@ class Jobs:
         for name in names:
             self._seen.pop(name, None)
             self._cluster.workers[name].status = Status.closed
+
+
+class _Arrivals(SchedulerPlugin):
+    """Remembers the names of all workers that ever came."""
+
+    name = "scorefold-arrivals"
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def add_worker(self, scheduler: Scheduler, worker: str) -> None:
+        self.names.add(str(scheduler.workers[worker].name))
 
 
 def refused(kind: str, error: BaseException) -> InputError:
