@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tifffile
+from scipy import ndimage
 
 from scorefold.errors import InputError
 from scorefold.planning import prepare
@@ -10,6 +11,7 @@ from scorefold.planning.calibration import Calibration
 from scorefold.planning.prepare import prepare_match
 from scorefold.planning.request import MatchRequest
 from scorefold.rotations import plane_rotations
+from scorefold.scoring.lowpass import automatic_cutoff
 from scorefold.store.commit import digest
 
 RNG = np.random.default_rng(0)
@@ -112,6 +114,11 @@ def test_targets_that_cannot_be_searched_are_set_aside_with_the_reason():
         ({"threshold": "high"}, 'threshold "high"'),
         ({"fft": "cuda"}, 'FFT provider "cuda": unknown'),
         ({"interpolation": 2}, "interpolation order 2"),
+        ({"lowpass": "much"}, 'lowpass "much": give a part of the Nyquist frequency'),
+        ({"lowpass": 1.5}, "lowpass 1.5: give a part of the Nyquist frequency"),
+        ({"lowpass": "0"}, "lowpass 0: give a part of the Nyquist frequency"),
+        ({"lowpass": float("nan")}, "lowpass nan: give a part of the Nyquist frequency"),
+        ({"lowpass": 0.01}, "lowpass 0.01: nothing is left of the template"),
         ({"precision": "half"}, 'precision "half"'),
         ({"rotations": plane_rotations(90), "step": 5.0}, "rotations and step: give one of them"),
         ({"target_mask": np.ones(TARGET.shape)}, "target mask: score FLC does not use one. Use --score MCC"),
@@ -130,6 +137,23 @@ def test_a_target_mask_is_part_of_the_job_with_mcc():
     match = prepared(score="MCC", target_mask=mask)
     assert match.job.target_mask == digest(match.arrays["target_mask"])
     assert match.job.fingerprint != prepared(score="MCC").job.fingerprint
+
+
+def test_the_low_pass_is_part_of_the_search_and_the_template_is_stored_as_given():
+    match = prepared(lowpass="0.5")
+    assert match.job.search.lowpass == 0.5
+    assert match.job.search.description == "FLC, template low-passed at 0.5 of Nyquist"
+    np.testing.assert_array_equal(match.arrays["template"], TEMPLATE)
+    assert match.job.fingerprint != prepared().job.fingerprint
+    assert match.job.fingerprint == prepared(lowpass=0.5).job.fingerprint
+
+
+def test_an_automatic_low_pass_becomes_a_number_or_none():
+    smooth = ndimage.gaussian_filter(RNG.normal(size=(30, 30)), 2, mode="mirror")
+    cutoff = prepared(template=smooth, lowpass="auto").job.search.lowpass
+    assert cutoff == automatic_cutoff(smooth, np.ones_like(smooth))
+    assert 0 < cutoff < 1
+    assert prepared(lowpass="auto").job.search.lowpass is None
 
 
 def test_labels_say_what_the_user_named():

@@ -89,6 +89,13 @@ MATCH_OPTIONS: dict[str, Any] = {
     "interpolation": Annotated[
         int, typer.Option(help="Order of the template's interpolation: 1 or 3.", rich_help_panel=SCORES)
     ],
+    "lowpass": Annotated[
+        str | None,
+        typer.Option(
+            help="Leave out what is finer in the template: a part of Nyquist, such as 0.5, or auto.",
+            rich_help_panel=SCORES,
+        ),
+    ],
     "precision": Annotated[str, typer.Option(help="single or double.", rich_help_panel=SCORES)],
     "fft": Annotated[str, typer.Option(help="scipy, fftw or auto.", rich_help_panel=SCORES)],
     "pad_edges": Annotated[
@@ -211,6 +218,7 @@ WORKPLACE_OPTIONS: dict[str, Any] = {
 
 TEXT_DEFAULTS = {
     "mask_radius": None,
+    "lowpass": None,
     "angle_range": "0,360",
     "threshold": "auto",
     "memory_limit": f"{DEFAULT_MEMORY_LIMIT // 2**30}GiB",

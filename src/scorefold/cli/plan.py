@@ -44,6 +44,7 @@ def command(
         value = {
             **prepared.estimate.to_json(),
             "score": prepared.job.search.score,
+            "lowpass": prepared.job.search.lowpass,
             "engine": prepared.job.search.engine,
             "tolerance": prepared.job.search.tolerance,
             "cell_angle": prepared.job.search.cell_angle,

@@ -26,6 +26,8 @@ class SearchOptions:
         Name of the score ("auto" was resolved).
     order : int
         Interpolation order of the template's rotation, 1 or 3.
+    lowpass : float or None
+        Cutoff of the template's detail, as a part of the Nyquist frequency ("auto" was resolved).
     precision : str
         "single" or "double": working precision of the correlation.
     fft : str
@@ -44,6 +46,7 @@ class SearchOptions:
 
     score: str
     order: int = 3
+    lowpass: float | None = None
     precision: str = "single"
     fft: str = "scipy"
     pad_edges: bool = False
@@ -56,6 +59,10 @@ class SearchOptions:
         """Refuse values outside of their range."""
         if self.precision not in ("single", "double"):
             raise InputError(f'precision "{self.precision}": use single or double.')
+        if self.lowpass is not None and not 0 < self.lowpass <= 1:
+            raise InputError(
+                f"lowpass {self.lowpass:g}: give a part of the Nyquist frequency, between 0 and 1, or auto."
+            )
         if not math.isfinite(self.score_threshold):
             raise InputError(f"score threshold {self.score_threshold}: give a finite number.")
         if self.tolerance is not None and not 0 < self.tolerance < 1:
@@ -66,9 +73,12 @@ class SearchOptions:
     @property
     def description(self) -> str:
         """Score and engine, for people."""
+        of_what = self.score
+        if self.lowpass is not None:
+            of_what += f", template low-passed at {self.lowpass:g} of Nyquist"
         if self.engine == "exact":
-            return self.score
-        return f"{self.score}, {self.engine} to {self.tolerance:g} in cells of {self.cell_angle:g}°"
+            return of_what
+        return f"{of_what}, {self.engine} to {self.tolerance:g} in cells of {self.cell_angle:g}°"
 
     @property
     def dtype(self) -> str:

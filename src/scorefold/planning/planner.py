@@ -15,6 +15,7 @@ from scorefold.planning.memory import MemoryModel
 from scorefold.planning.plan import Plan, TileGroup, group_targets
 from scorefold.planning.tiling import Tiling, choose_tiling
 from scorefold.scoring.fft import provider
+from scorefold.scoring.lowpass import low_passed
 from scorefold.scoring.score import get_score
 from scorefold.scoring.template import Template
 
@@ -38,11 +39,23 @@ def search_template(
     rotations: NDArray[np.float64],
     search: SearchOptions,
 ) -> Template:
-    """Return the template as the score wants it rotated."""
-    score = get_score(search.score)
-    return Template(
-        score.template_values(np.asarray(values, np.float64)), mask, rotations, order=search.order
-    )
+    """Return the template as it is rotated: low-passed, and as the score wants it.
+
+    Raises
+    ------
+    InputError
+        If it cannot be used, or nothing of it passes.
+    """
+    detailed = get_score(search.score).template_values
+    values = np.asarray(values, np.float64)
+    if search.lowpass is None:
+        return Template(detailed(values), mask, rotations, order=search.order)
+    try:
+        return Template(detailed(low_passed(values, search.lowpass)), mask, rotations, order=search.order)
+    except InputError:
+        raise InputError(
+            f"lowpass {search.lowpass:g}: nothing is left of the template under its mask. Use a higher one."
+        ) from None
 
 
 def make_plan(

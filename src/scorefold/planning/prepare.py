@@ -34,6 +34,7 @@ from scorefold.planning.planner import check_fits, make_plan, resolve_engine, se
 from scorefold.planning.request import MatchRequest
 from scorefold.rotations import check_rotations, plane_rotations, read_rotations, space_rotations
 from scorefold.scoring.fft import available_providers, provider
+from scorefold.scoring.lowpass import automatic_cutoff
 from scorefold.scoring.masks import MASK_SHAPES, check_mask, is_mask_shape, template_mask
 from scorefold.scoring.score import Score, choose_score
 from scorefold.scoring.template import Template
@@ -121,6 +122,7 @@ def _prepare_match(request: MatchRequest) -> PreparedMatch:
     search = SearchOptions(
         score="auto",
         order=request.interpolation,
+        lowpass=_lowpass(request.lowpass, values, mask),
         precision=request.precision,
         fft=_fourier(request.fft),
         pad_edges=request.pad_edges,
@@ -230,6 +232,21 @@ def _fourier(name: str) -> str:
     if name == "auto":
         return available_providers()[-1]
     return provider(name).name
+
+
+def _lowpass(
+    given: float | str | None, values: NDArray[np.float64], mask: NDArray[np.float32]
+) -> float | None:
+    if isinstance(given, str):
+        if given == "auto":
+            return automatic_cutoff(values, mask)
+        try:
+            return float(given)
+        except ValueError:
+            raise InputError(
+                f'lowpass "{given}": give a part of the Nyquist frequency, between 0 and 1, or auto.'
+            ) from None
+    return None if given is None else float(given)
 
 
 def _pick_options(request: MatchRequest, mask: NDArray[np.float32]) -> PickOptions:

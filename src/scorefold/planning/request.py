@@ -37,6 +37,9 @@ class MatchRequest:
         Name of the score, or "auto".
     interpolation : int
         1 or 3.
+    lowpass : float or "auto", optional
+        Search with the template without what is finer than this part of the Nyquist frequency; "auto" for the lowest
+        that costs no more than a hundredth of the signal. Default: all detail counts.
     precision : str
         "single" or "double".
     fft : str
@@ -78,6 +81,7 @@ class MatchRequest:
     symmetry: str = "C1"
     score: str = "auto"
     interpolation: int = 3
+    lowpass: float | str | None = None
     precision: str = "single"
     fft: str = "auto"
     pad_edges: bool = False
