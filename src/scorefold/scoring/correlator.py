@@ -23,8 +23,7 @@ class Correlator:
     box : tuple of int
         Shape of the search box.
     dtype : {"float32", "float64"}
-        Working precision. Sums of squares, which lose digits in differences, are always taken in double
-        precision.
+        Working precision. Double is there beside it for sums of squares, which lose digits in differences.
     """
 
     def __init__(

@@ -24,14 +24,16 @@ def as_volume(array: Array) -> Array:
 
 
 @compiled
-def _local_weights(first: Array, second: Array, total: float, flat: float, weights: Array) -> None:
+def _local_weights(
+    first: Array, second: Array, offset: float, total: float, flat: float, weights: Array
+) -> None:
     one, size = weights.dtype.type(1), weights.dtype.type(total)
     means, squares = np.empty(weights.shape[2]), np.empty(weights.shape[2])
     for z in range(weights.shape[0]):
         for y in range(weights.shape[1]):
             # The sums may lie apart in memory; what follows is vector instructions.
             for x in range(means.size):
-                means[x], squares[x] = first[z, y, x], second[z, y, x]
+                means[x], squares[x] = first[z, y, x], second[z, y, x] + offset
             row = weights[z, y]
             for x in range(means.size):
                 mean = means[x] / total
@@ -41,19 +43,21 @@ def _local_weights(first: Array, second: Array, total: float, flat: float, weigh
                 row[x] = one / (size * np.sqrt(row[x]))
 
 
-def local_weights(first: Array, second: Array, total: float, weights: Array) -> None:
+def local_weights(first: Array, second: Array, total: float, weights: Array, *, offset: float = 0.0) -> None:
     """Write 1/(N·std) of the target under the mask at every position into `weights`, 0 for flat windows.
 
     Parameters
     ----------
-    first, second : ndarray of float64
+    first, second : ndarray
         CC(f, m) and CC(f², m).
     total : float
         N, the sum of the mask.
     weights : ndarray
         Where to write; same shape.
+    offset : float
+        What is to be added to `second`.
     """
-    _local_weights(as_volume(first), as_volume(second), total, FLAT_VARIANCE, as_volume(weights))
+    _local_weights(as_volume(first), as_volume(second), offset, total, FLAT_VARIANCE, as_volume(weights))
 
 
 @compiled

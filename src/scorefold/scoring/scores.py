@@ -10,15 +10,21 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, signal
 
-from scorefold.scoring.correlator import Correlator
+from scorefold.scoring.correlator import Correlator, Precision
 from scorefold.scoring.kernels import local_weights, masked_correlation
 from scorefold.scoring.score import LinearScore, Score, TargetTile, register_score
 from scorefold.scoring.template import RotatedTemplate, Template
 
 Array = NDArray[Any]
 Terms = tuple[Array, Array | None]
+
+LOST_OF_VARIANCE = 2e-5
+"""Part of a local variance that rounding may change in single precision: twice the part of a score."""
+
+ROUNDING_SAFETY = 4.0
+"""How much more may be rounded under a turned mask than under the mask as it is given."""
 
 MINIMUM_OVERLAP = 0.3
 """MCC is 0 where less of the template mask overlaps the target mask (Padfield's overlap ratio)."""
@@ -165,16 +171,31 @@ class CorrelationAfterMeanShift(FastLocalCorrelationSphericalMask):
 
 
 class _LocalTile(NamedTuple):
+    """A tile, and the spectra of f and f² - `shift` in the precision that their moments need."""
+
     spectrum: Array
     first: Array
     second: Array
+    precision: Precision
+    shift: float
     weights: Array
 
 
-class _LocalRotation(NamedTuple):
-    template: Array
-    mask: Array
-    total: float
+class _LocalRotation:
+    """A rotated template and its mask, which is transformed in the precisions that tiles ask for."""
+
+    def __init__(self, rotated: RotatedTemplate, correlator: Correlator) -> None:
+        self.template = correlator.template_spectrum(_standardised(rotated))
+        self.total = float(rotated.weights.sum())
+        self._weights = rotated.weights
+        self._correlator = correlator
+        self._masks: dict[Precision, Array] = {}
+
+    def mask(self, precision: Precision) -> Array:
+        """Return the spectrum of the mask."""
+        if precision not in self._masks:
+            self._masks[precision] = self._correlator.template_spectrum(self._weights, precision)
+        return self._masks[precision]
 
 
 @register_score("FLC")
@@ -184,31 +205,79 @@ class FastLocalCorrelation(Score):
     score = CC(f, g') / (N · sqrt(CC(f², m)/N - (CC(f, m)/N)²)), g' = (R g - mean)/std · m with mean and
     standard deviation under the rotated mask m. Windows without variance score 0. Without a mask and at the
     identity this is the normalised cross-correlation coefficient of `skimage.feature.match_template`.
+
+    The moments CC(f, m) and CC(f², m), whose difference loses digits, are taken in double precision, but for tiles in
+    which they lose none that count: see `_moments_may_be_single`.
     """
 
     bounded: ClassVar[bool] = True
     spectra: ClassVar[tuple[str, ...]] = ("working", "double", "double")
     tile_weights: ClassVar[bool] = True
 
-    def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> _LocalTile:  # noqa: ARG002, D102
-        return _LocalTile(
-            correlator.target_spectrum(tile.values),
-            correlator.target_spectrum(tile.values, "double"),
-            correlator.target_spectrum(tile.values**2, "double"),
-            np.empty(correlator.valid_shape, correlator.dtype),
-        )
+    def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> _LocalTile:  # noqa: D102
+        spectrum = correlator.target_spectrum(tile.values)
+        weights = np.empty(correlator.valid_shape, correlator.dtype)
+        # The target was standardised: its squares are 1 on average, and the less there is to sum, the less is rounded.
+        squares = correlator.target_spectrum(tile.values**2 - 1.0)
+        first = correlator.target_spectrum(tile.values, "double")
+        second = correlator.target_spectrum(tile.values**2, "double")
+        if _moments_may_be_single((spectrum, squares), (first, second), tile.values, template, correlator):
+            return _LocalTile(spectrum, spectrum, squares, "working", 1.0, weights)
+        return _LocalTile(spectrum, first, second, "double", 0.0, weights)
 
     def prepare_rotation(self, rotated: RotatedTemplate, correlator: Correlator) -> _LocalRotation:  # noqa: D102
-        return _LocalRotation(
-            correlator.template_spectrum(_standardised(rotated)),
-            correlator.template_spectrum(rotated.weights, "double"),
-            float(rotated.weights.sum()),
-        )
+        return _LocalRotation(rotated, correlator)
 
     def terms(self, tile: _LocalTile, rotation: _LocalRotation, correlator: Correlator) -> Terms:  # noqa: D102
-        first, second = correlator.correlate_both(tile.first, tile.second, rotation.mask, "double")
-        local_weights(first, second, rotation.total, tile.weights)
+        mask = rotation.mask(tile.precision)
+        first, second = correlator.correlate_both(tile.first, tile.second, mask, tile.precision)
+        local_weights(first, second, rotation.total, tile.weights, offset=tile.shift * rotation.total)
         return correlator.correlate(tile.spectrum, rotation.template), tile.weights
+
+
+def _moments_may_be_single(
+    single: tuple[Array, Array],
+    double: tuple[Array, Array],
+    values: Array,
+    template: Template,
+    correlator: Correlator,
+) -> bool:
+    """Tell whether the variances of a tile under the turned mask keep their digits in working precision.
+
+    A ball b that the mask holds with weights of w and more at every rotation, wherever, bounds them from below:
+    N·var_m ≥ w·N_b·var_b. How much is rounded is measured under the mask as it is given, against double precision.
+
+    Parameters
+    ----------
+    single, double : tuple of ndarray
+        Spectra of f and f² - 1 in working precision; of f and f² in double precision.
+    values : ndarray
+        f.
+    template : Template
+        Its mask is turned.
+    correlator : Correlator
+        Of the tile.
+    """
+    ball, weight = template.core
+    size, total = float(ball.sum()), float(template.mask.sum())
+    if size < 2:
+        return False
+    mean, square = (signal.oaconvolve(f, ball, mode="valid") / size for f in (values, values**2))
+    lowest = float((square - mean**2).min()) * weight * size / total
+    mask = template.rotated(np.eye(values.ndim)).weights
+    first, second = correlator.correlate_both(*double, correlator.template_spectrum(mask, "double"), "double")
+    inside = tuple(slice(0, n - b + 1) for n, b in zip(values.shape, correlator.box, strict=True))
+    first, second = first[inside] / total, (second[inside] - mask.sum()) / total
+    rounded = [
+        np.abs(part[inside] / total - exact).max()
+        for part, exact in zip(
+            correlator.correlate_both(*single, correlator.template_spectrum(mask)),
+            (first, second),
+            strict=True,
+        )
+    ]
+    changed = float(rounded[1] + 2 * np.abs(first).max() * rounded[0])
+    return ROUNDING_SAFETY * changed <= LOST_OF_VARIANCE * lowest
 
 
 class _MaskedTile(NamedTuple):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +13,9 @@ from scipy.spatial import ConvexHull, QhullError
 from scorefold.errors import InputError
 from scorefold.scoring.interpolation import extended, points_of, turned
 from scorefold.scoring.masks import is_rotation_invariant
+
+CORE_WEIGHT = 0.5
+"""Part of the largest weight that a mask has at least in its core."""
 
 NEGLIGIBLE_WEIGHT = 1e-4
 """Interpolated mask weights below this fraction of the largest weight count as zero."""
@@ -126,6 +130,23 @@ class Template:
     def fixed_support(self) -> tuple[tuple[int, int], ...]:
         """First and last index, per axis, of the box under the rotation-invariant mask."""
         return self._fixed_mask.support
+
+    @cached_property
+    def core(self) -> tuple[NDArray[np.float64], float]:
+        """The largest ball that the mask holds, somewhere, at every rotation, and its lowest weight there.
+
+        The ball is ones in an array that just holds it; without any where the mask is too thin.
+        """
+        heavy = np.pad(self.mask >= CORE_WEIGHT * self.mask.max(), 1)
+        depth: NDArray[np.float64] = ndimage.distance_transform_edt(heavy)
+        middle, radius = np.unravel_index(depth.argmax(), depth.shape), float(depth.max())
+        places = np.moveaxis(np.indices(self.mask.shape), 0, -1) + 1
+        weights = self.mask[np.linalg.norm(places - middle, axis=-1) < radius]
+        # A turned voxel is interpolated from those less than the diagonal of a voxel away, and its place is rounded.
+        radius -= 1.5 * math.sqrt(self.mask.ndim)
+        axis = np.arange(-math.floor(max(radius, 0.0)), math.floor(max(radius, 0.0)) + 1)
+        distances = np.linalg.norm(np.meshgrid(*[axis] * self.mask.ndim), axis=0)
+        return (distances < radius).astype(np.float64), float(weights.min())
 
     @property
     def _fixed_mask(self) -> "_TurnedMask":
