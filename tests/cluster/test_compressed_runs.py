@@ -14,13 +14,12 @@ from scorefold.cluster import change_picks, create_run, drive, open_match
 from scorefold.cluster.executor import SerialExecutor
 from scorefold.cluster.graph import DaskExecutor
 from scorefold.cluster.local import local_cluster
-from scorefold.cluster.match import candidate_tasks, refine_tasks
+from scorefold.cluster.match import candidate_tasks
 from scorefold.errors import InputError
 from scorefold.planning.job import PickOptions
 from scorefold.planning.prepare import prepare_match
 from scorefold.planning.request import MatchRequest
 from scorefold.rotations import angle_to_matrix
-from scorefold.scoring.rescoring import Rescorer
 from scorefold.store import collect_garbage, verify
 from scorefold.testing.planting import plant
 
@@ -177,29 +176,6 @@ def test_picks_are_those_of_the_exact_engine(targets):
     assert 0 < made["residual_rms"] <= 0.3 <= made["residual_largest"] + 0.3
     difference = np.abs(np.asarray(compressed.scores["array-0000"]) - np.asarray(exact.scores["array-0000"]))
     assert 0 < difference.max() <= made["residual_largest"]
-
-
-def test_neighbours_that_are_equal_but_for_rounding_lose_no_pick(targets, monkeypatch):
-    """Seen from either one, the other is a little higher."""
-
-    class Undecided(Rescorer):
-        def exact(self, given, cells, **options):
-            found = super().exact(given, cells, **options)
-            if found is not None and found.scores.flat[given.places[given.middle]] == np.nanmax(found.scores):
-                other = (*given.candidate.voxel[:-1], given.candidate.voxel[-1] ^ 1)
-                place = tuple(np.subtract(other, found.tile.start))
-                found.scores[place] = np.nanmax(found.scores) + 1e-6
-                found.rotations[place] = given.candidate.rotation_id
-            return found
-
-    *images, template = targets
-    options = {**OPTIONS, "render": False, "scheduler": "serial", "cell_angle": 30}
-    expected = match(images, template, **options)
-    monkeypatch.setattr(refine_tasks, "Rescorer", Undecided)
-    found = match(images, template, **options)
-    assert len(found.picks) == len(expected.picks) >= 4
-    columns = ["target", "y", "x"]
-    assert_frame_equal(found.picks[columns], expected.picks[columns], atol=1.5)
 
 
 def test_other_picks_are_scored_exactly_too_when_the_bases_are_gone(targets):

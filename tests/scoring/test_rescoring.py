@@ -1,4 +1,4 @@
-"""Exact scores of candidates: the exact engine's, and what a synthesis may lack is bounded."""
+"""Exact scores of voxels: the exact engine's, and what a synthesis may lack is bounded."""
 
 from functools import cache
 
@@ -7,50 +7,41 @@ import pytest
 
 from scorefold.analyzer import ScoreMoments
 from scorefold.scoring.local import LocalScores
-from scorefold.scoring.rescoring import Candidate, Rescorer, synthesis_slack
+from scorefold.scoring.rescoring import Rescorer, synthesis_slack
 
 TOLERANCE = 0.3
 
 
-class Candidates:
-    """What a synthesis found in noise, beside the exact scores."""
+class Found:
+    """The voxels at which a synthesis found the highest scores in noise, beside the exact ones."""
 
-    def __init__(self, search, *, at_least=-np.inf, count=40, pass_over=False):
-        self.search = search
+    def __init__(self, search, count=60):
         (exact,) = search.exactly(search.maximum)
         (found,) = search.compressed(TOLERANCE, search.maximum)
         (moments,) = search.exactly(lambda _: ScoreMoments())
-        self.exact, self.std = exact, moments.std
-        best = np.argsort(-found.scores, axis=None)[:count]
-        self.candidates = [
-            Candidate(
-                tuple(int(i) for i in np.unravel_index(flat, found.scores.shape)),
-                int(found.rotations.flat[flat]),
-                float(found.scores.flat[flat]),
-            )
-            for flat in best
-        ]
+        self.std = moments.std
         coarse = cache(lambda cell: search.filters.bases(cell, TOLERANCE)[0])
-        self.bases = cache(lambda cell: search.filters.bases(cell, TOLERANCE)[1])
-        local = LocalScores(search.template, search.score, dtype="float32", pad_edges=False)
-        residual = max(
-            float(search.filters.bases(cell, TOLERANCE)[0].residuals.max())
-            for cell in range(len(search.cells))
+        finer = cache(lambda cell: search.filters.bases(cell, TOLERANCE)[1])
+        self.rescorer = Rescorer(search.filters, coarse, finer, std=self.std)
+        flat = np.argsort(-found.scores, axis=None)[:count]
+        self.voxels = [
+            tuple(map(int, voxel)) for voxel in np.transpose(np.unravel_index(flat, found.scores.shape))
+        ]
+        self.found = found.scores.ravel()[flat].astype(float)
+        self.exact, self.rotations = exact.scores.ravel()[flat].astype(float), exact.rotations.ravel()[flat]
+        self.found_rotations = found.rotations.ravel()[flat]
+        self.windows = self.rescorer.windows(self.voxels, search.pixels[0])
+        local = LocalScores(search.template, search.score, dtype="float32", pad_edges=False, reach=0)
+        self.weights = np.array(
+            [
+                local.around(voxel, search.tiles[0], search.pixels[0]).weights(np.eye(len(voxel))).item()
+                for voxel in self.voxels
+            ]
         )
-        self.rescorer = Rescorer(
-            search.filters, coarse, self.bases, local, std=self.std, at_least=at_least, residual=residual
-        )
 
-        whole, pixels = search.tiles[0], search.pixels[0]
-        synthesised = found.scores if pass_over else None
-        self.given = [self.rescorer.surroundings(one, whole, pixels, synthesised) for one in self.candidates]
-
-    def cells(self, **options):
-        return self.rescorer.cells(self.given, **options)
-
-    def rescored(self, **options):
-        for given, cells in zip(self.given, self.cells(**options), strict=True):
-            yield given.candidate, self.rescorer.exact(given, cells, **options)
+    def best(self, at_least, some=slice(None)):
+        at_least = np.broadcast_to(at_least, self.found.shape)[some]
+        return self.rescorer.best(self.windows[some], self.weights[some], self.found[some], at_least)
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
@@ -74,51 +65,52 @@ def test_noise_takes_less_from_a_score_than_it_is_allowed_to(a_search, ndim):
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_the_cell_of_the_best_rotation_is_among_those_that_are_looked_at(a_search, ndim):
-    given = Candidates(a_search(ndim))
-    cells = given.cells()
-    for candidate, looked_at in zip(given.candidates, cells, strict=True):
-        best = int(given.exact.rotations[candidate.voxel])
-        assert given.search.cells.cell_of[best] in looked_at
-    assert min(map(len, cells)) < len(given.search.cells), "others are passed over"
-
-
-@pytest.mark.parametrize("everywhere", [False, True])
-@pytest.mark.parametrize("ndim", [2, 3])
-def test_a_candidate_gets_the_score_and_rotation_of_the_exact_engine(a_search, ndim, everywhere):
-    given = Candidates(a_search(ndim))
-    climbed = 0
-    for candidate, found in given.rescored(everywhere=everywhere):
-        place = tuple(slice(a, a + n) for a, n in zip(found.tile.start, found.tile.shape, strict=True))
-        scores, rotations = given.exact.scores[place], given.exact.rotations[place]
-        middle = tuple(v - a for v, a in zip(candidate.voxel, found.tile.start, strict=True))
-        highest = np.unravel_index(np.nanargmax(scores), scores.shape)
-        for voxel in (middle, highest):
-            assert found.scores[voxel] == pytest.approx(scores[voxel], abs=2e-5)
-            assert found.rotations[voxel] == rotations[voxel]
-        if everywhere:
-            scored = rotations >= 0
-            np.testing.assert_array_equal(found.rotations >= 0, scored)
-            np.testing.assert_allclose(found.scores[scored], scores[scored], atol=2e-5)
-        climbed += highest != middle
-    assert climbed, "some maxima lie beside the synthesised ones"
+def test_voxels_get_the_scores_and_rotations_of_the_exact_engine(a_search, ndim):
+    given = Found(a_search(ndim))
+    best = given.best(-np.inf)
+    np.testing.assert_allclose(best.scores, given.exact, atol=2e-5)
+    np.testing.assert_array_equal(best.rotations, given.rotations)
+    np.testing.assert_array_equal(best.highest, best.scores)
+    assert (given.found_rotations != given.rotations).any(), "the synthesis is mistaken at times"
 
 
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_voxels_that_cannot_be_the_highest_are_passed_over_and_nothing_else_changes(a_search, ndim):
-    search = a_search(ndim)
-    everything, some = Candidates(search), Candidates(search, pass_over=True)
-    assert sum(one.places.size for one in some.given) < sum(one.places.size for one in everything.given)
-    for (candidate, found), (_, expected) in zip(some.rescored(), everything.rescored(), strict=True):
-        highest = np.unravel_index(np.nanargmax(expected.scores), expected.scores.shape)
-        middle = tuple(v - a for v, a in zip(candidate.voxel, found.tile.start, strict=True))
-        for voxel in (middle, highest):
-            assert found.scores[voxel] == pytest.approx(expected.scores[voxel], abs=1e-6)
-            assert found.rotations[voxel] == expected.rotations[voxel]
-        assert np.nanargmax(found.scores) == np.nanargmax(expected.scores)
+def test_what_is_too_low_is_not_found_and_bounded(a_search, ndim):
+    given = Found(a_search(ndim))
+    at_least = given.exact + np.where(np.arange(len(given.exact)) % 2, 1e-3, -1e-3)
+    best = given.best(at_least)
+    reached = at_least < given.exact
+    np.testing.assert_array_equal(best.rotations, np.where(reached, given.rotations, -1))
+    np.testing.assert_array_equal(np.isnan(best.scores), ~reached)
+    assert (best.highest[~reached] < at_least[~reached]).all()
+    assert (best.highest[~reached] > given.exact[~reached] - 2e-5).all()
+    assert (given.best(2.0).rotations == -1).all()
 
 
-def test_what_is_too_low_is_of_no_interest(a_search):
-    given = Candidates(a_search(2), at_least=2.0)
-    assert all(not cells for cells in given.cells())
-    assert all(found is None for _, found in given.rescored())
+def test_few_rotations_are_turned_for_a_voxel(a_search, monkeypatch):
+    search = a_search(3)
+    given = Found(search, count=20)
+    turned = set()
+    of_rotation = search.filters.of_rotation
+    monkeypatch.setattr(given.rescorer, "_filter", lambda one: turned.add(one) or of_rotation(one))
+    given.best(-np.inf, slice(0, 1))
+    assert len(turned) < len(search.rotations) / 4
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_scores_do_not_depend_on_what_is_looked_at_together(a_search, ndim):
+    given = Found(a_search(ndim), count=20)
+    together = given.best(-np.inf)
+    for number in range(20):
+        alone = given.best(-np.inf, slice(number, number + 1))
+        assert alone.scores[0] == together.scores[number]
+        assert alone.rotations[0] == together.rotations[number]
+
+
+def test_voxels_without_a_score_have_none(a_search):
+    given = Found(a_search(2))
+    given.weights[::2] = np.nan
+    best = given.best(-np.inf)
+    assert (best.rotations[::2] == -1).all()
+    assert np.isnan(best.scores[::2]).all()
+    np.testing.assert_array_equal(best.rotations[1::2], given.rotations[1::2])

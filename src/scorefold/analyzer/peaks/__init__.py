@@ -9,6 +9,7 @@ from scorefold.analyzer.peaks.finders import (
     PeakCallerScipy,
     PeakCallerSort,
     PeakClustering,
+    maximum_radius,
 )
 from scorefold.analyzer.peaks.selection import Peaks
 
@@ -23,4 +24,5 @@ __all__ = [
     "PeakClustering",
     "PeakState",
     "Peaks",
+    "maximum_radius",
 ]

@@ -36,6 +36,11 @@ class PeakCallerSort(PeakCaller):
         return strongest(scores.reshape(-1), np.flatnonzero(allowed), self.num_candidates)
 
 
+def maximum_radius(min_distance: float, ndim: int) -> int:
+    """Return half the edge of the cube, in voxels, in which nothing is higher than a local maximum."""
+    return max(1, isqrt(int(min_distance**2) // ndim))
+
+
 class PeakCallerMaximumFilter(PeakCaller):
     """Peak caller whose candidates are the local maxima of each map.
 
@@ -54,7 +59,7 @@ class PeakCallerMaximumFilter(PeakCaller):
 
     def find_candidates(self, scores: NDArray[Any], allowed: NDArray[np.bool_]) -> NDArray[np.intp]:
         """Return the allowed local maxima."""
-        radius = max(1, isqrt(int(self.min_distance**2) // scores.ndim))
+        radius = maximum_radius(self.min_distance, scores.ndim)
         highest = maximum_filter(scores, size=2 * radius + 1, mode="constant", cval=-np.inf)
         return np.flatnonzero((scores == highest) & allowed)
 

@@ -16,6 +16,7 @@ from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.match.search_tasks import create_maps, moments_from_json
 from scorefold.planning.job import PickOptions, Target
 from scorefold.planning.node import Node
+from scorefold.scoring.climbing import CLIMBS
 from scorefold.scoring.rescoring import synthesis_slack
 from scorefold.scoring.threshold import false_positive_threshold
 from scorefold.store import ResultMaps
@@ -28,9 +29,6 @@ HISTOGRAM_BINS = 200
 
 REACH = 1
 """Voxels around a candidate that are scored exactly: the maximum may lie beside the synthesised one."""
-
-CLIMBS = 8
-"""How often the maximum may lie beside the voxel that was looked at."""
 
 
 class Map(Protocol):
@@ -185,9 +183,15 @@ def _suppressed(
 
 
 def call_peaks(
-    run: MatchRun, target: Target, scores: Map, rotations: Map, threshold: float, options: PickOptions
+    run: MatchRun,
+    target: Target,
+    scores: Map,
+    rotations: Map,
+    threshold: float,
+    options: PickOptions,
+    among: NDArray[np.int64] | None = None,
 ) -> Peaks:
-    """Return the peaks of a target's maps."""
+    """Return the peaks of a target's maps; if voxels are given, `among` these."""
     # A position and its rival never lie further apart than this.
     halo = math.ceil(options.min_distance) + 1
     found: list[PeakCandidates] = []
@@ -209,7 +213,10 @@ def call_peaks(
         block, ids = np.asarray(scores[padded]), np.asarray(rotations[padded])
         inner = tuple(slice(c.start - p.start, c.stop - p.start) for c, p in zip(core, padded, strict=True))
         mask = np.zeros(block.shape, bool)
-        mask[inner] = True
+        mask[inner] = among is None
+        if among is not None:
+            inside = ((among >= [c.start for c in core]) & (among < [c.stop for c in core])).all(axis=1)
+            mask[tuple((among[inside] - [p.start for p in padded]).T)] = True
         block_caller = caller(block.shape, offset=[p.start for p in padded], mask=mask)
         state = block_caller(block_caller.init_state(), block, None, rotation_ids=ids)
         found.append(block_caller.result(state))

@@ -30,8 +30,11 @@ def call_picks(run: MatchRun, node: Node) -> str:
     rotations: Map = ResultMap(run, node.target, "rotations")
     if run.compressed:
         scores, rotations = _exact_maps(run, target, refined)
-        peaks = call_peaks(run, target, scores, rotations, record.summary["threshold"], run.job.picks)
-        peaks = _climbed(peaks, refined)
+        # What lies at the edge of what was scored may only seem to be a maximum.
+        maxima = refined.voxels[refined.maxima]
+        peaks = call_peaks(
+            run, target, scores, rotations, record.summary["threshold"], run.job.picks, among=maxima
+        )
     else:
         peaks = Peaks(
             arrays["positions"],
@@ -101,12 +104,6 @@ def _exact_maps(run: MatchRun, target: Target, refined: RefinedCandidates) -> tu
         SparseMap(target.shape, voxels, scores, run.job.search.score_threshold),
         SparseMap(target.shape, voxels, refined.rotations[recorded], -1),
     )
-
-
-def _climbed(peaks: Peaks, refined: RefinedCandidates) -> Peaks:
-    """Return the peaks that are maxima indeed: what lies at the edge of what was scored may only seem to be one."""
-    maxima = set(map(tuple, refined.voxels[refined.maxima].tolist()))
-    return peaks.kept(np.array([tuple(voxel) in maxima for voxel in peaks.positions.tolist()], bool))
 
 
 def _use_poses(

@@ -1,29 +1,28 @@
 """The task that scores the candidates in the tiles of a batch exactly, and refines their rotations and positions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
-from scorefold.cluster.match.candidate_tasks import CLIMBS, REACH
+from scorefold.analyzer.peaks import maximum_radius
+from scorefold.cluster.match.candidate_tasks import REACH
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.run import one_line
 from scorefold.errors import InputError
 from scorefold.planning.node import Node
+from scorefold.scoring.climbing import CLIMBS, Candidate, Climber, Voxel
 from scorefold.scoring.local import LocalScores
-from scorefold.scoring.rescoring import Candidate, ExactScores, Rescorer
+from scorefold.scoring.rescoring import Rescorer
 from scorefold.scoring.score import TargetTile
 from scorefold.scoring.tile import Tile
 from scorefold.store import Commit, ResultMaps
 
 Array = NDArray[Any]
-Voxel = tuple[int, ...]
-
-WINDOW_BYTES = 2**27
-"""Memory for the pixels around candidates that are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -167,18 +166,9 @@ class _Found:
         if held is None or (score, -rotation_id) > (held[0], -held[1]):
             self._scored[target, voxel] = (score, rotation_id)
 
-    def highest(self, target: int, voxels: Sequence[Voxel]) -> Candidate:
-        """Return the one of some voxels whose noted score is the highest; of equal ones the first in C order."""
-        noted = [(target, voxel) for voxel in voxels if (target, voxel) in self._scored]
-        best = min(noted, key=lambda place: (-self._scored[place][0], place))
-        score, rotation_id = self._scored[best]
-        return Candidate(best[1], rotation_id, score)
-
-    def add_maximum(self, target: int, voxel: Voxel) -> bool:
-        """Note a voxel that is higher than all next to it; return whether that is new."""
-        new = (target, voxel) not in self._maxima
+    def add_maximum(self, target: int, voxel: Voxel) -> None:
+        """Note a voxel that is higher than all next to it."""
         self._maxima.add((target, voxel))
-        return new
 
     def add_pose(self, target: int, voxel: Voxel, offset: Array, rotation: Array) -> None:
         """Note a refined pose."""
@@ -242,41 +232,73 @@ class _Refiner:
     def _rescored(self, found: _Found) -> list[Candidate]:
         """Score the candidates exactly and climb to the maxima; return those that may be picks."""
         run = self._run
-        rescorer = Rescorer(
-            run.filters,
-            run.bases.of_cell,
-            run.finer_bases.of_cell,
+        climber = Climber(
+            Rescorer(run.filters, run.bases.of_cell, run.finer_bases.of_cell, std=self._std),
             self._local(reach=REACH),
-            std=self._std,
+            self._whole,
+            self._pixels,
+            self._synthesised(),
             at_least=self._threshold,
-            residual=run.residuals[1],
+            std=self._std,
+            residuals=run.residuals,
+            everywhere=not run.refining_step,  # positions follow from the scores next to them then
         )
-        everywhere = not run.refining_step  # positions follow from the scores next to them then
-        synthesised = None if everywhere else self._synthesised()
-        together = max(1, WINDOW_BYTES // self._bytes_of_one())
-        peaks = []
-        waiting = [(candidate, [candidate.voxel]) for candidate in reversed(self._candidates)]
-        while waiting:
-            some = [waiting.pop() for _ in range(min(together, len(waiting)))]
-            given = [rescorer.surroundings(one, self._whole, self._pixels, synthesised) for one, _ in some]
-            cells = rescorer.cells(given, everywhere=everywhere)
-            for (_, path), around, looked_at in zip(some, given, cells, strict=True):
-                exact = rescorer.exact(around, looked_at, everywhere=everywhere)
-                if exact is None:
-                    continue
-                highest = self._note(exact, found)
-                # Of neighbours that are equal but for rounding, each may look higher from the other one.
-                if highest.voxel in path:
-                    top = found.highest(self._index, path)
-                    if found.add_maximum(self._index, top.voxel):
-                        peaks.append(top)
-                elif len(path) < CLIMBS:
-                    waiting.append((highest, [*path, highest.voxel]))
-        return peaks
+        maxima = climber.maxima(self._candidates)
+        kept = self._may_be_picked(climber, maxima)
+        for voxel, (score, rotation_id) in climber.exact.items():
+            found.add_score(self._index, voxel, score, rotation_id)
+        for one in maxima:
+            found.add_maximum(self._index, one.voxel)
+        return kept
+
+    def _may_be_picked(self, climber: Climber, maxima: Sequence[Candidate]) -> list[Candidate]:
+        """Return the maxima that may be picks, after a look at what may be higher near them."""
+        apart = maximum_radius(self._run.job.picks.min_distance, len(self._tile.shape))
+        looked_around: set[Voxel] = set()
+        while True:
+            # What is found may show that a maximum is none of the picks, and suppresses none.
+            kept = self._not_suppressed(maxima, climber.exact)
+            new = [one for one in kept if one.voxel not in looked_around]
+            if not new:
+                return kept
+            climber.look_around(new, apart)
+            looked_around.update(one.voxel for one in new)
+
+    def _not_suppressed(
+        self, maxima: Sequence[Candidate], exact: Mapping[Voxel, tuple[float, int]]
+    ) -> list[Candidate]:
+        """Return the maxima but for those too close to one that is sure to be a pick: nothing higher is near it."""
+        if not maxima:
+            return []
+        options = self._run.job.picks
+        voxels = np.array(list(exact))
+        # As picks are compared, in working precision.
+        scores = np.array([score for score, _ in exact.values()], self._run.job.search.dtype)
+        near = KDTree(voxels)
+        suppressed: set[Voxel] = set()
+        for one in maxima:
+            if not self._is_alone_in(one.voxel, options.min_distance + REACH * CLIMBS, options.boundary):
+                continue
+            close = np.array(near.query_ball_point(one.voxel, options.min_distance))
+            own = (voxels[close] == one.voxel).all(axis=1)
+            if (scores[close[~own]] < scores[close[own]]).all():
+                suppressed.update(map(tuple, voxels[close[~own]].tolist()))
+        return [one for one in maxima if one.voxel not in suppressed]
+
+    def _is_alone_in(self, voxel: Voxel, margin: float, boundary: int) -> bool:
+        """Tell whether no other tile is near a voxel, nor a border of the target at which there are no picks."""
+        return all(
+            (a == 0 or v - a >= margin)
+            and (a + n == whole or a + n - 1 - v >= margin)
+            and min(v, whole - 1 - v) >= boundary
+            for v, a, n, whole in zip(
+                voxel, self._tile.start, self._tile.shape, self._tile.target_shape, strict=True
+            )
+        )
 
     def _synthesised(self) -> Array:
         """Return the best scores of the tile by which its candidates were found; around it they are unknown."""
-        scores = np.full(self._whole.shape, np.inf)
+        scores = np.full(self._whole.shape, np.inf, np.float32)
         offset = np.subtract(self._tile.start, self._whole.start)
         inner = tuple(slice(a, a + n) for a, n in zip(offset, self._tile.shape, strict=True))
         region = tuple(slice(a, a + n) for a, n in zip(self._tile.start, self._tile.shape, strict=True))
@@ -290,25 +312,6 @@ class _Refiner:
                 maps.check_tile(self._written.key, tuple(part["start"]), tuple(part["shape"]), digests)
         scores[inner] = maps.level("scores")[region]
         return scores
-
-    def _bytes_of_one(self) -> int:
-        """Return what a candidate needs: its windows, scores of a cell, and bounds of all cells."""
-        filters = self._run.filters
-        voxels = (2 * REACH + 1) ** len(self._whole.shape)
-        scores = 8 * len(filters.cells) + 32 * int(filters.cells.largest)
-        return int(voxels * (8 * filters.inside.sum() + scores))
-
-    def _note(self, exact: ExactScores, found: _Found) -> Candidate:
-        """Note exact scores, and return the highest."""
-        for place in zip(*np.nonzero(exact.rotations >= 0), strict=True):
-            voxel = _voxel(place, exact.tile)
-            found.add_score(self._index, voxel, float(exact.scores[place]), int(exact.rotations[place]))
-        top = np.unravel_index(int(np.nanargmax(exact.scores)), exact.scores.shape)
-        return Candidate(_voxel(top, exact.tile), int(exact.rotations[top]), float(exact.scores[top]))
-
-
-def _voxel(place: tuple[Any, ...], tile: Tile) -> Voxel:
-    return tuple(int(p) + a for p, a in zip(place, tile.start, strict=True))
 
 
 def _grown(tile: Tile, margin: int) -> Tile:

@@ -1,0 +1,210 @@
+"""Climbing from candidates to maxima of the exact scores."""
+
+import itertools
+from functools import cache
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from scorefold.analyzer import ScoreMoments
+from scorefold.scoring.climbing import CLIMBS, Candidate, Climber
+from scorefold.scoring.local import LocalScores
+from scorefold.scoring.rescoring import BestScores, Rescorer
+from scorefold.scoring.tile import Tile
+
+TOLERANCE = 0.3
+
+
+class KnownScores:
+    """A rescorer, and local scores, of which a map of exact scores decides everything."""
+
+    voxel_bytes = 1
+    reach = 1
+
+    def __init__(self, scores):
+        self.scores = np.asarray(scores, float)
+        self.looked_at = []
+
+    def rotation(self, rotation_id):
+        return np.eye(self.scores.ndim)
+
+    def windows(self, voxels, pixels):
+        return np.array(voxels)
+
+    def best(self, windows, weights, found, at_least):
+        assert (weights == 2.0).all()
+        self.looked_at += [tuple(voxel) for voxel in windows.tolist()]
+        scores = self.scores[tuple(windows.T)]
+        enough = scores >= at_least
+        rotations = np.where(enough, 7, -1)
+        return BestScores(
+            np.where(enough, scores, np.nan), rotations, np.where(enough, scores, at_least - 1e-9)
+        )
+
+    def around(self, voxel, whole, pixels):
+        start = [max(v - 1, 0) for v in voxel]
+        stop = [min(v + 2, n) for v, n in zip(voxel, self.scores.shape, strict=True)]
+        tile = Tile(tuple(start), tuple(np.subtract(stop, start).tolist()), self.scores.shape)
+        return SimpleNamespace(tile=tile, weights=lambda rotation: np.full(tile.shape, 2.0))
+
+
+def climbed(scores, candidates, *, synthesised=None, at_least=0.5, **options):
+    """Return the maxima, by voxel, to which candidates lead, and the climber and what it looked at."""
+    known = KnownScores(scores)
+    whole = Tile((0,) * known.scores.ndim, known.scores.shape, known.scores.shape)
+    climber = Climber(
+        known,
+        known,
+        whole,
+        None,
+        known.scores if synthesised is None else synthesised,
+        at_least=at_least,
+        std=0.01,
+        residuals=(0.2, 0.4),
+        **options,
+    )
+    found = climber.maxima([Candidate(voxel, 3, float(known.scores[voxel])) for voxel in candidates])
+    assert all(one.rotation_id == 7 and one.score == known.scores[one.voxel] for one in found)
+    return [one.voxel for one in found], climber, known.looked_at
+
+
+def test_a_candidate_leads_to_the_maximum_beside_it():
+    scores = np.zeros((9, 9))
+    scores[4, 2:6] = 0.6, 0.7, 0.8, 0.75
+    assert climbed(scores, [(4, 2)])[0] == [(4, 4)]
+
+
+def test_a_candidate_that_is_not_of_interest_may_lie_next_to_a_voxel_that_is():
+    scores = np.zeros((9, 9))
+    scores[4, 3:5] = 0.49, 0.6
+    assert climbed(scores, [(4, 3)])[0] == [(4, 4)]
+    assert climbed(scores, [(2, 3)])[0] == []
+
+
+def test_of_equal_neighbours_the_first_is_the_maximum():
+    scores = np.zeros((9, 9))
+    scores[4, 3:6] = 0.7
+    for candidates in ([(4, 3)], [(4, 4)], [(4, 5)], [(4, 5), (4, 3)]):
+        assert climbed(scores, candidates)[0] == [(4, 3)]
+
+
+def test_candidates_around_a_peak_share_what_is_found():
+    y, x = np.mgrid[:15, :15] - 7.0
+    scores = np.exp(-(y**2 + x**2) / 20)
+    candidates = [(7 + a, 7 + b) for a, b in itertools.product((-2, 0, 2), repeat=2)]
+    found, _, looked_at = climbed(scores, candidates)
+    assert found == [(7, 7)]
+    again = len(looked_at) - len(set(looked_at))
+    assert again < len(set(looked_at)) / 5, "a voxel is looked at again only for a lower score of interest"
+
+
+def test_voxels_that_are_not_believed_to_be_higher_are_passed_over():
+    scores = np.zeros((9, 9))
+    scores[4, 4], scores[4, 5] = 0.8, 0.79
+    found, climber, looked_at = climbed(scores, [(4, 4)])
+    assert found == [(4, 4)]
+    assert sorted(looked_at) == [(4, 4), (4, 5)]
+    assert climber.exact == {(4, 4): (0.8, 7)}
+
+
+def test_voxels_of_which_nothing_was_synthesised_are_looked_at():
+    scores = np.zeros((9, 9))
+    scores[4, 4], scores[3, 4] = 0.7, 0.9
+    synthesised = scores.copy()
+    synthesised[:4] = np.inf
+    found, _, looked_at = climbed(scores, [(4, 4)], synthesised=synthesised)
+    assert found == [(3, 4)]
+    assert {(3, 3), (3, 4), (3, 5)} <= set(looked_at)
+
+
+def test_everything_next_to_a_maximum_is_known_where_that_is_wanted():
+    scores = np.random.default_rng(0).uniform(0.5, 0.6, (9, 9))
+    scores[4, 4] = 0.9
+    found, climber, _ = climbed(scores, [(4, 4)], everywhere=True)
+    assert found == [(4, 4)]
+    expected = {(y, x): (scores[y, x], 7) for y in (3, 4, 5) for x in (3, 4, 5)}
+    assert climber.exact == expected
+
+
+def test_who_climbs_too_long_arrives_nowhere():
+    slope = np.zeros((3, CLIMBS + 6))
+    slope[1] = np.linspace(0.6, 0.9, CLIMBS + 6)
+    top = slope.shape[1] - 1
+    assert climbed(slope, [(1, top - CLIMBS)])[0] == []
+    assert climbed(slope, [(1, top - CLIMBS + 1)])[0] == [(1, top)]
+
+
+def test_what_may_be_higher_near_a_maximum_is_looked_at_where_nothing_higher_is_known():
+    scores = np.zeros((15, 15))
+    scores[7, 4], scores[7, 7], scores[7, 10] = 0.7, 0.75, 0.9
+    found, climber, looked_at = climbed(scores, [(7, 4)])
+    assert found == [(7, 4)]
+    maximum = Candidate((7, 4), 7, 0.7)
+    climber.look_around([maximum], apart=2)
+    assert (7, 7) not in climber.exact
+    climber.look_around([maximum], apart=3)
+    assert climber.exact[7, 7] == (0.75, 7)
+    # Where a higher one is known, others are not looked for.
+    climber.look_around([maximum], apart=6)
+    assert (7, 10) not in looked_at
+
+
+def test_no_candidates_lead_nowhere():
+    assert climbed(np.zeros((5, 5)), [])[0] == []
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_maxima_are_those_of_the_exact_engine(a_search, ndim):
+    search = a_search(ndim)
+    (exact,) = search.exactly(search.maximum)
+    (found,) = search.compressed(TOLERANCE, search.maximum)
+    (moments,) = search.exactly(lambda _: ScoreMoments())
+    bases = [search.filters.bases(cell, TOLERANCE) for cell in range(len(search.cells))]
+    residuals = np.concatenate([basis.residuals for basis, _ in bases]).astype(float)
+    highest = found.scores == ndimage.maximum_filter(found.scores, 3)
+    flat = np.flatnonzero(highest)
+    flat = flat[np.argsort(-found.scores.ravel()[flat])][:25]
+    flat = np.append(flat[:5], flat[5:] + 1)  # maxima, and voxels beside them
+    candidates = [
+        Candidate(voxel, int(found.rotations[voxel]), float(found.scores[voxel]))
+        for voxel in map(
+            tuple,
+            np.transpose(np.unravel_index(flat, found.scores.shape)).tolist(),
+        )
+    ]
+    at_least = 0.9 * candidates[-1].score
+    climber = Climber(
+        Rescorer(
+            search.filters,
+            cache(lambda cell: bases[cell][0]),
+            cache(lambda cell: bases[cell][1]),
+            std=moments.std,
+        ),
+        LocalScores(search.template, search.score, dtype="float32", pad_edges=False),
+        search.tiles[0],
+        search.pixels[0],
+        found.scores,
+        at_least=at_least,
+        std=moments.std,
+        residuals=(float(np.sqrt((residuals**2).mean())), float(residuals.max())),
+    )
+    maxima = climber.maxima(candidates)
+    expected = {climb(exact.scores, one.voxel) for one in candidates}
+    assert {one.voxel for one in maxima} == expected
+    assert expected - {one.voxel for one in candidates}, "some maxima lie beside the synthesised ones"
+    for voxel, (score, rotation_id) in climber.exact.items():
+        assert score == pytest.approx(exact.scores[voxel], abs=2e-5)
+        assert rotation_id == exact.rotations[voxel]
+
+
+def climb(scores, voxel):
+    """Return the maximum to which the steepest way leads."""
+    while True:
+        around = tuple(slice(max(v - 1, 0), v + 2) for v in voxel)
+        first = [part.start for part in around]
+        top = np.add(np.unravel_index(np.nanargmax(scores[around]), scores[around].shape), first)
+        if tuple(top.tolist()) == voxel:
+            return voxel
+        voxel = tuple(top.tolist())
