@@ -15,6 +15,7 @@ from scorefold.cluster.executor import SerialExecutor
 from scorefold.cluster.graph import DaskExecutor
 from scorefold.cluster.local import local_cluster
 from scorefold.cluster.match import candidate_tasks
+from scorefold.cluster.match.refine_tasks import read_refined
 from scorefold.errors import InputError
 from scorefold.planning.job import PickOptions
 from scorefold.planning.prepare import prepare_match
@@ -176,6 +177,23 @@ def test_picks_are_those_of_the_exact_engine(targets):
     assert 0 < made["residual_rms"] <= 0.3 <= made["residual_largest"] + 0.3
     difference = np.abs(np.asarray(compressed.scores["array-0000"]) - np.asarray(exact.scores["array-0000"]))
     assert 0 < difference.max() <= made["residual_largest"]
+
+
+def test_every_pick_is_refined_and_what_is_sure_to_be_suppressed_is_not(targets):
+    *images, template = targets
+    options = {**OPTIONS, "threshold": 0.45, "min_distance": 12, "render": False, "scheduler": "serial"}
+    found = match(images, template, cell_angle=30, **options)
+    run = open_match(found.location)
+    maxima = refined_maxima = 0
+    for index in range(len(images)):
+        refined, _ = read_refined(run, index)
+        picks, _ = run.store.read_partial(run.plan.pick_node(index, run.job.picks.digest).key)
+        assert len(picks["matrices"])
+        for matrix in picks["matrices"]:
+            assert (refined.pose_rotations == matrix).all(axis=(1, 2)).any()
+        maxima += int(refined.maxima.sum())
+        refined_maxima += len(refined.pose_rotations)
+    assert refined_maxima < 0.7 * maxima
 
 
 def test_other_picks_are_scored_exactly_too_when_the_bases_are_gone(targets):

@@ -105,7 +105,7 @@ def refine(run: MatchRun, node: Node) -> str:
             if not len(candidates.voxels) or str(index) in failures:
                 continue
             try:
-                refiner = _Refiner(run, index, tile, candidates, written)
+                refiner = _Refiner(run, node.batch, index, tile, candidates, written)
             except (InputError, OSError) as error:  # it was readable when it was searched
                 failures[str(index)] = f"searched, but not read again: {one_line(error)}"
                 continue
@@ -195,11 +195,12 @@ class _Refiner:
     """Looks at the candidates of one tile, whose pixels it holds with those of a few voxels around."""
 
     def __init__(
-        self, run: MatchRun, index: int, tile: Tile, candidates: _Candidates, written: Commit
+        self, run: MatchRun, batch: int, index: int, tile: Tile, candidates: _Candidates, written: Commit
     ) -> None:
         self._run = run
         self._index = index
         self._tile = tile
+        self._all_tiles = run.plan.group_of(batch).tiles
         self._written = written
         self._threshold, self._std = candidates.threshold, candidates.std
         self._candidates = [
@@ -277,7 +278,7 @@ class _Refiner:
         near = KDTree(voxels)
         suppressed: set[Voxel] = set()
         for one in maxima:
-            if not self._is_alone_in(one.voxel, options.min_distance + REACH * CLIMBS, options.boundary):
+            if not self._is_far_inside(one.voxel, options.min_distance + REACH * CLIMBS, options.boundary):
                 continue
             close = np.array(near.query_ball_point(one.voxel, options.min_distance))
             own = (voxels[close] == one.voxel).all(axis=1)
@@ -285,15 +286,16 @@ class _Refiner:
                 suppressed.update(map(tuple, voxels[close[~own]].tolist()))
         return [one for one in maxima if one.voxel not in suppressed]
 
-    def _is_alone_in(self, voxel: Voxel, margin: float, boundary: int) -> bool:
+    def _is_far_inside(self, voxel: Voxel, margin: float, boundary: int) -> bool:
         """Tell whether no other tile is near a voxel, nor a border of the target at which there are no picks."""
+        tile, first, last = self._tile, self._all_tiles[0], self._all_tiles[-1]
         return all(
-            (a == 0 or v - a >= margin)
-            and (a + n == whole or a + n - 1 - v >= margin)
-            and min(v, whole - 1 - v) >= boundary
-            for v, a, n, whole in zip(
-                voxel, self._tile.start, self._tile.shape, self._tile.target_shape, strict=True
+            (tile.start[axis] == first.start[axis] or v - tile.start[axis] >= margin)
+            and (
+                tile.start[axis] == last.start[axis] or tile.start[axis] + tile.shape[axis] - 1 - v >= margin
             )
+            and min(v, tile.target_shape[axis] - 1 - v) >= boundary
+            for axis, v in enumerate(voxel)
         )
 
     def _synthesised(self) -> Array:
