@@ -1,6 +1,8 @@
 """Whole searches by the compressed engine, exact scores of candidates included; and whether its picks are the same."""
 
+import contextlib
 import math
+import statistics
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from scipy.stats import norm
 
-from benchmarks.measuring import Row, Table, alternate
+from benchmarks.measuring import Row, Table, Timer, alternate
 from benchmarks.rotations import EVERYWHERE, INSIDE, pytme
 from benchmarks.runs import Clock, listed
 from benchmarks.search import Search, rotation_timer
@@ -87,13 +89,19 @@ def rescored(python: str | None, *, tiny: bool, repeats: int) -> Iterator[Table]
     sizes = [((32, 12), 1.3)] if tiny else [((128, 32), 0.8), ((128, 32), 1.3), ((192, 48), 0.8)]
     for (edge, box), blur in sizes:
         planted = Planted.make((edge, box), blur, 30.0 if tiny else 7.0, 1 if tiny else 10, seed=0)
-        medians, notes = _of_one_rotation(python, planted, repeats, calls=2 if tiny else 5)
         against = ["pyTME", "scorefold, exact"]
         remarks = [
             "White noise and copies of the particle; both are searched for it in the rotation set of 7°."
         ]
-        for pad_edges in (False, True):
-            clock, count, found = _whole_search(planted, pad_edges=pad_edges)
+        searches = []
+        with _of_one_rotation(python, planted, calls=2 if tiny else 5) as (timers, notes):
+            # A search takes minutes, in which the machine may change its speed: timed before, between and after.
+            rounds = [alternate(timers, -(-repeats // 3))]
+            for pad_edges in (False, True):
+                searches.append((pad_edges, *_whole_search(planted, pad_edges=pad_edges)))
+                rounds.append(alternate(timers, -(-repeats // 3)))
+        medians = {name: statistics.median(each[name] for each in rounds) for name in timers}
+        for pad_edges, clock, count, found in searches:
             name = f"scorefold, compressed{', padded' if pad_edges else ''}"
             searched = sum(clock.seconds[stage] for stage in ("compress", "score_leaf", "merge"))
             medians[f"{name}, candidates not scored again"] = searched / count
@@ -113,10 +121,11 @@ def rescored(python: str | None, *, tiny: bool, repeats: int) -> Iterator[Table]
         yield Table(title, "rotation", rows, remarks)
 
 
+@contextlib.contextmanager
 def _of_one_rotation(
-    python: str | None, planted: Planted, repeats: int, calls: int
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Return what a rotation takes the exact engine and pyTME, and on what conditions."""
+    python: str | None, planted: Planted, calls: int
+) -> Iterator[tuple[dict[str, Timer], dict[str, str]]]:
+    """Yield what measures a rotation of the exact engine and of pyTME, and their conditions."""
     radius = planted.options["mask_radius"]
     search = Search(
         planted.volume,
@@ -137,10 +146,11 @@ def _of_one_rotation(
     }
     with tempfile.TemporaryDirectory() as name:
         if python is None:
-            return alternate(timers, repeats), notes
+            yield timers, notes
+            return
         with pytme(python, search, Path(name), search.score) as peer:
             timers["pyTME"], notes["pyTME"] = peer.seconds, "cubic; every position"
-            return alternate(timers, repeats), notes
+            yield timers, notes
 
 
 def _whole_search(planted: Planted, *, pad_edges: bool) -> tuple[Clock, int, str]:
