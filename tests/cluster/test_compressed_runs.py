@@ -21,6 +21,7 @@ from scorefold.planning.job import PickOptions
 from scorefold.planning.prepare import prepare_match
 from scorefold.planning.request import MatchRequest
 from scorefold.rotations import angle_to_matrix
+from scorefold.scoring.lowpass import low_passed
 from scorefold.store import collect_garbage, verify
 from scorefold.testing.planting import plant
 
@@ -177,6 +178,27 @@ def test_picks_are_those_of_the_exact_engine(targets):
     assert 0 < made["residual_rms"] <= 0.3 <= made["residual_largest"] + 0.3
     difference = np.abs(np.asarray(compressed.scores["array-0000"]) - np.asarray(exact.scores["array-0000"]))
     assert 0 < difference.max() <= made["residual_largest"]
+
+
+def test_a_low_passed_template_is_searched_for_alike_by_both_engines(targets):
+    *images, template = targets
+    options = {**OPTIONS, "render": False, "scheduler": "serial"}
+    compressed = match(images, template, cell_angle=30, lowpass=0.5, **options)
+    exact = match(images, template, lowpass=0.5, **(options | {"engine": "exact"}))
+    assert len(exact.picks) >= 4
+    assert_frame_equal(compressed.picks, exact.picks, rtol=1e-5, atol=1e-5)
+    # As if it had been filtered before.
+    filtered = match(images, low_passed(np.asarray(template, float), 0.5), **(options | {"engine": "exact"}))
+    assert_frame_equal(exact.picks, filtered.picks)
+    # Smoother templates need fewer basis templates.
+    ranks = [
+        open_match(found.location).store.read_partial("compress-c0000000")[0]["ranks"].sum()
+        for found in (
+            match(images, template, cell_angle=30, keep_states=True, lowpass=cutoff, **options)
+            for cutoff in (None, 0.5)
+        )
+    ]
+    assert ranks[1] < ranks[0]
 
 
 def test_every_pick_is_refined_and_what_is_sure_to_be_suppressed_is_not(targets):
