@@ -9,7 +9,7 @@ import zarr
 from pandas.testing import assert_frame_equal
 from scipy.ndimage import gaussian_filter
 
-from scorefold import match
+from scorefold import Match, match
 from scorefold.cluster import change_picks, create_run, drive, open_match
 from scorefold.cluster.executor import SerialExecutor
 from scorefold.cluster.graph import DaskExecutor
@@ -77,6 +77,21 @@ def test_tiles_that_meet_at_candidates_may_be_batched_anyhow(new_cells_run, outp
         drive(run, SerialExecutor(), render=False)
         outputs.append(output_of(run.store.location))
     assert outputs[1] == outputs[0]
+
+
+@pytest.mark.parametrize(("min_distance", "refine"), [(4.0, True), (12.0, False)])
+def test_picks_are_the_exact_engines_however_targets_are_tiled(targets, new_cells_run, min_distance, refine):
+    """Low thresholds give many picks, whose rivals lie in other tiles."""
+    *images, template = targets
+    picks = {"threshold": 0.45, "min_distance": min_distance, "top": None, "refine": refine}
+    options = OPTIONS | picks | {"engine": "exact", "render": False, "scheduler": "serial"}
+    expected = match(images, template, **options).picks
+    for cell in (None, (35, 29), (13, 17)):
+        run = new_cells_run(f"run-{cell}", block=12, cell=cell)
+        drive(run, SerialExecutor(), render=False)
+        again = change_picks(run, dataclasses.replace(run.job.picks, **picks))
+        drive(again, SerialExecutor(), render=False)
+        assert_frame_equal(Match(run.store.location).picks, expected, rtol=1e-5, atol=2e-5)
 
 
 def test_the_order_of_tasks_does_not_matter(new_cells_run, serial, output_of, shuffled):

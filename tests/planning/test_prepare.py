@@ -115,7 +115,7 @@ def test_targets_that_cannot_be_searched_are_set_aside_with_the_reason():
         ({"fft": "cuda"}, 'FFT provider "cuda": unknown'),
         ({"interpolation": 2}, "interpolation order 2"),
         ({"lowpass": "much"}, 'lowpass "much": give a part of the Nyquist frequency'),
-        ({"lowpass": 1.5}, "lowpass 1.5: give a part of the Nyquist frequency"),
+        ({"lowpass": 1}, "lowpass 1: give a part of the Nyquist frequency"),
         ({"lowpass": "0"}, "lowpass 0: give a part of the Nyquist frequency"),
         ({"lowpass": float("nan")}, "lowpass nan: give a part of the Nyquist frequency"),
         ({"lowpass": 0.01}, "lowpass 0.01: nothing is left of the template"),
@@ -154,6 +154,8 @@ def test_an_automatic_low_pass_becomes_a_number_or_none():
     assert cutoff == automatic_cutoff(smooth, np.ones_like(smooth))
     assert 0 < cutoff < 1
     assert prepared(lowpass="auto").job.search.lowpass is None
+    # LCC searches for the Laplacian, in which fine detail counts more.
+    assert prepared(template=smooth, lowpass="auto", score="LCC").job.search.lowpass > cutoff
 
 
 def test_labels_say_what_the_user_named():

@@ -33,10 +33,7 @@ class Found:
         self.windows = self.rescorer.windows(self.voxels, search.pixels[0])
         local = LocalScores(search.template, search.score, dtype="float32", pad_edges=False, reach=0)
         self.weights = np.array(
-            [
-                local.around(voxel, search.tiles[0], search.pixels[0]).weights(np.eye(len(voxel))).item()
-                for voxel in self.voxels
-            ]
+            [local.around(voxel, search.tiles[0], search.pixels[0]).weights().item() for voxel in self.voxels]
         )
 
     def best(self, at_least, some=slice(None)):

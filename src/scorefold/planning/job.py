@@ -59,7 +59,7 @@ class SearchOptions:
         """Refuse values outside of their range."""
         if self.precision not in ("single", "double"):
             raise InputError(f'precision "{self.precision}": use single or double.')
-        if self.lowpass is not None and not 0 < self.lowpass <= 1:
+        if self.lowpass is not None and not 0 < self.lowpass < 1:
             raise InputError(
                 f"lowpass {self.lowpass:g}: give a part of the Nyquist frequency, between 0 and 1, or auto."
             )

@@ -3,7 +3,7 @@
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -122,7 +122,6 @@ def _prepare_match(request: MatchRequest) -> PreparedMatch:
     search = SearchOptions(
         score="auto",
         order=request.interpolation,
-        lowpass=_lowpass(request.lowpass, values, mask),
         precision=request.precision,
         fft=_fourier(request.fft),
         pad_edges=request.pad_edges,
@@ -136,7 +135,9 @@ def _prepare_match(request: MatchRequest) -> PreparedMatch:
     except InputError as error:
         raise InputError(str(error).replace("template:", f"{_template_label(request)}:", 1)) from None
     score = choose_score(request.score, invariant=invariant)
-    search = replace(search, score=score.name)
+    search = replace(
+        search, score=score.name, lowpass=_lowpass(request.lowpass, values, mask, score.template_values)
+    )
     template = search_template(values, mask, rotations, search)
     picks = _pick_options(request, mask)
 
@@ -235,11 +236,14 @@ def _fourier(name: str) -> str:
 
 
 def _lowpass(
-    given: float | str | None, values: NDArray[np.float64], mask: NDArray[np.float32]
+    given: float | str | None,
+    values: NDArray[np.float64],
+    mask: NDArray[np.float32],
+    searched: Callable[[NDArray[np.float64]], NDArray[np.float64]],
 ) -> float | None:
     if isinstance(given, str):
         if given == "auto":
-            return automatic_cutoff(values, mask)
+            return automatic_cutoff(values, mask, searched)
         try:
             return float(given)
         except ValueError:

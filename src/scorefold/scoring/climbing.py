@@ -23,6 +23,9 @@ WINDOW_BYTES = 2**27
 CLIMBS = 8
 """How often the maximum may lie beside the voxel that was looked at."""
 
+NEAR = 4
+"""Edge of the blocks of voxels that are looked at one after the other."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -48,8 +51,8 @@ class Climber:
 
     A candidate's own voxel is looked at first. Of those next to it, the ones are passed over which are not believed to
     be higher, or to be of interest: where a candidate has an exact score, by the largest residual; where it is of no
-    interest itself, by the typical one, as voxels are passed over when candidates are looked for. No voxel is looked at
-    twice for the same, so that all candidates near a peak share what is found.
+    interest itself, by the typical one, as voxels are passed over when candidates are looked for. All candidates near a
+    peak share what is found; a voxel is looked at again only where a lower score than before is of interest.
 
     Parameters
     ----------
@@ -69,8 +72,9 @@ class Climber:
         Standard deviation of all scores.
     residuals : tuple of float
         Of the synthesis that found the candidates: the root mean square and the largest.
-    everywhere : bool
-        Whether the best scores of all voxels next to one of interest are wanted, even where they are lower.
+    beside : float, optional
+        Also wanted are the best scores of all voxels next to one of interest, if they are not below this. Default: only
+        of those that are higher.
 
     Attributes
     ----------
@@ -89,7 +93,7 @@ class Climber:
         at_least: float,
         std: float,
         residuals: tuple[float, float],
-        everywhere: bool = False,
+        beside: float | None = None,
     ) -> None:
         self.exact: dict[Voxel, tuple[float, int]] = {}
         self._rescorer = rescorer
@@ -100,38 +104,36 @@ class Climber:
         self._at_least = at_least
         self._std = std
         self._typical_residual, self._largest_residual = residuals
-        self._everywhere = everywhere
+        self._beside = beside
         # What exact scores do not exceed, as far as that was found out.
         self._highest: dict[Voxel, float] = {}
         self._weights: dict[Voxel, float] = {}
 
-    def maxima(self, candidates: Sequence[Candidate]) -> list[Candidate]:
-        """Return the maxima of the exact scores that candidates lead to."""
-        for one in candidates:
-            self._weigh(one.voxel, one.rotation_id)
-        self._look({one.voxel: self._at_least for one in candidates})
-        rotation_of = {one.voxel: one.rotation_id for one in candidates}
-        climbing, climbed = list(rotation_of), set(rotation_of)
+    def maxima(self, voxels: Sequence[Voxel]) -> list[Candidate]:
+        """Return the maxima of the exact scores that the voxels of candidates lead to."""
+        self._look(dict.fromkeys(voxels, self._at_least))
+        climbing, climbed = list(voxels), set(voxels)
         maxima: list[Candidate] = []
         for _ in range(CLIMBS):
-            self._look(self._wanted(climbing, rotation_of))
+            self._look(self._wanted(climbing))
             tops = {voxel: self._top(voxel) for voxel in climbing}
             climbing = []
             for voxel, top in tops.items():
                 if top is None:
                     continue
-                score, rotation_of[top] = self.exact[top]
                 if top == voxel:
-                    maxima.append(Candidate(top, rotation_of[top], score))
+                    score, rotation_id = self.exact[top]
+                    maxima.append(Candidate(top, rotation_id, score))
                 elif top not in climbed:
                     climbed.add(top)
                     climbing.append(top)
         return maxima
 
-    def look_around(self, maxima: Sequence[Candidate], apart: int) -> None:
-        """Look at what may be higher than maxima in cubes around them, where nothing higher is known.
+    def look_around(self, maxima: Sequence[Candidate], apart: int) -> list[Candidate]:
+        """Look for what is higher than maxima in cubes around them, and return those for which there may be more.
 
-        What that may be is judged by the typical residual, as candidates are.
+        Where something higher is known, nothing is looked at; else what has the highest synthesised score of all that
+        may be higher. That is judged by the typical residual, as candidates are.
 
         Parameters
         ----------
@@ -140,69 +142,64 @@ class Climber:
         apart : int
             How far the cubes reach along each axis, in voxels.
         """
-        self._look(self._rivals(maxima, apart))
+        rivals = self._rivals(maxima, apart) if apart > self._local.reach and maxima else {}
+        wanted: dict[Voxel, float] = {}
+        for one, rival in rivals.items():
+            wanted[rival] = min(one.score, wanted.get(rival, np.inf))
+        self._look(wanted)
+        return list(rivals)
 
     def _top(self, voxel: Voxel) -> Voxel | None:
         """Return the highest of a voxel and those next to it, if any is known; of equal ones the first in C order."""
         scored = [other for other in self._around(voxel, self._local.reach) if other in self.exact]
         return min(scored, key=lambda other: (-self.exact[other][0], other), default=None)
 
-    def _wanted(self, climbing: Sequence[Voxel], rotation_of: Mapping[Voxel, int]) -> dict[Voxel, float]:
+    def _wanted(self, climbing: Sequence[Voxel]) -> dict[Voxel, float]:
         """Return the voxels to look at next to some, and which scores are of interest there."""
         wanted: dict[Voxel, float] = {}
         for voxel in climbing:
-            near = self._around(voxel, self._local.reach)
-            for other, at_least in self._promising(voxel, near, everywhere=self._everywhere):
+            known = voxel in self.exact
+            at_least = max(self.exact[voxel][0], self._at_least) if known else self._at_least
+            enough = self._enough(at_least, self._largest_residual if known else self._typical_residual)
+            if known and self._beside is not None:
+                at_least, enough = self._beside, -np.inf
+            for other in self._promising(self._around(voxel, self._local.reach), at_least, enough):
                 wanted[other] = min(at_least, wanted.get(other, np.inf))
-                if other not in self._weights:
-                    self._weigh(voxel, rotation_of[voxel])
         return wanted
 
-    def _rivals(self, maxima: Sequence[Candidate], apart: int) -> dict[Voxel, float]:
-        """Return the voxels near maxima that may be higher, where nothing higher is known."""
-        wanted: dict[Voxel, float] = {}
-        if apart <= self._local.reach or not maxima:
-            return wanted
+    def _rivals(self, maxima: Sequence[Candidate], apart: int) -> dict[Candidate, Voxel]:
+        """Return, of the voxels near maxima that may be higher, those with the best synthesised scores."""
+        rivals: dict[Candidate, Voxel] = {}
         known = KDTree(list(self.exact))
         scores = np.array([score for score, _ in self.exact.values()])
         for one in maxima:
             if scores[known.query_ball_point(one.voxel, apart, p=np.inf)].max() > one.score:
                 continue
-            start = np.maximum(np.subtract(one.voxel, self._whole.start) - apart, 0)
-            around = tuple(
+            start = [max(v - apart, a) for v, a in zip(one.voxel, self._whole.start, strict=True)]
+            first = self._place(start)
+            cube = tuple(
                 slice(a, v - w + apart + 1)
-                for a, v, w in zip(start, one.voxel, self._whole.start, strict=True)
+                for a, v, w in zip(first, one.voxel, self._whole.start, strict=True)
             )
-            synthesised = self._synthesised[around]
-            # Of voxels outside of the tile nothing is known here.
+            synthesised = self._synthesised[cube]
             enough = self._enough(one.score, self._typical_residual)
-            high = np.isfinite(synthesised) & (synthesised >= enough)
-            near = (tuple(voxel) for voxel in (np.argwhere(high) + start + self._whole.start).tolist())
-            for other, at_least in self._promising(one.voxel, near):
-                wanted[other] = min(at_least, wanted.get(other, np.inf))
-                if other not in self._weights:
-                    self._weigh(other, one.rotation_id)
-        return wanted
+            places = np.argwhere(synthesised >= enough)
+            order = np.argsort(-synthesised[tuple(places.T)], kind="stable")
+            near = map(tuple, (places[order] + start).tolist())
+            rival = next(self._promising(near, one.score, enough), None)
+            if rival is not None:
+                rivals[one] = rival
+        return rivals
 
-    def _promising(
-        self, voxel: Voxel, near: Iterable[Voxel], *, everywhere: bool = False
-    ) -> Iterator[tuple[Voxel, float]]:
-        """Yield those of the voxels near one that have to be looked at, and which scores are of interest there."""
-        if voxel not in self.exact:
-            at_least, residual = self._at_least, self._typical_residual
-        else:
-            at_least, residual = max(self.exact[voxel][0], self._at_least), self._largest_residual
-        enough = self._enough(at_least, residual)
-        if everywhere and voxel in self.exact:
-            at_least, enough = self._at_least, -np.inf
-        for other in near:
+    def _promising(self, near: Iterable[Voxel], at_least: float, enough: float) -> Iterator[Voxel]:
+        """Yield those voxels whose scores are not known, and may be of interest by all that is known."""
+        for voxel in near:
             if (
-                other not in self.exact
-                and other != voxel
-                and self._highest.get(other, np.inf) >= at_least
-                and self._synthesised[self._place(other)] >= enough
+                voxel not in self.exact
+                and self._highest.get(voxel, np.inf) >= at_least
+                and self._synthesised[self._place(voxel)] >= enough
             ):
-                yield other, at_least
+                yield voxel
 
     def _enough(self, at_least: float, residual: float) -> float:
         """Return which synthesised scores may belong to exact ones that are of interest."""
@@ -212,15 +209,15 @@ class Climber:
         """Find the best exact scores of voxels, if they are of interest: as many together as memory allows."""
         rescorer = self._rescorer
         most = max(1, WINDOW_BYTES // rescorer.voxel_bytes)
-        voxels = sorted(wanted)
+        # Neighbours follow each other: they share turned templates.
+        voxels = sorted(wanted, key=lambda voxel: (tuple(v // NEAR for v in voxel), voxel))
         for start in range(0, len(voxels), most):
             some = voxels[start : start + most]
             places = [self._place(voxel) for voxel in some]
-            found = np.array([self._synthesised[place] for place in places])
             best = rescorer.best(
                 rescorer.windows(places, self._pixels),
-                np.array([self._weights[voxel] for voxel in some]),
-                np.where(np.isfinite(found), found, -np.inf),
+                np.array([self._weight(voxel) for voxel in some]),
+                np.array([self._synthesised[place] for place in places]),
                 np.array([wanted[voxel] for voxel in some]),
             )
             for number, voxel in enumerate(some):
@@ -228,11 +225,12 @@ class Climber:
                 if best.rotations[number] >= 0:
                     self.exact[voxel] = (float(best.scores[number]), int(best.rotations[number]))
 
-    def _weigh(self, voxel: Voxel, rotation_id: int) -> None:
-        """Find out the weights of a voxel and of those next to it."""
-        around = self._local.around(voxel, self._whole, self._pixels)
-        weights = around.weights(self._rescorer.rotation(rotation_id))
-        self._weights.update(zip(around.tile.voxels(), weights.ravel().tolist(), strict=True))
+    def _weight(self, voxel: Voxel) -> float:
+        """Return the factor between numerators and scores at a voxel; NaN where there is no score."""
+        if voxel not in self._weights:
+            around = self._local.around(voxel, self._whole, self._pixels)
+            self._weights.update(zip(around.tile.voxels(), around.weights().ravel().tolist(), strict=True))
+        return self._weights[voxel]
 
     def _around(self, voxel: Voxel, reach: int) -> Iterator[Voxel]:
         """Yield a voxel and those around it, as far as there are any, in C order."""
@@ -243,5 +241,5 @@ class Climber:
             )
         )
 
-    def _place(self, voxel: Voxel) -> Voxel:
+    def _place(self, voxel: Sequence[int]) -> Voxel:
         return tuple(v - a for v, a in zip(voxel, self._whole.start, strict=True))

@@ -48,7 +48,7 @@ def check_compressible(score: Score, template: Template) -> LinearScore:
             "engine compressed: the mask changes when it is rotated. Use --mask disk (sphere for volumes), or "
             "--engine exact."
         )
-    if not isinstance(score, LinearScore):
+    if not isinstance(score, LinearScore) or score.margin:
         raise InputError(
             f"engine compressed: score {score.name} is not linear in the template. Use --engine exact, or a disk or "
             "sphere as --mask with --score FLCSphericalMask."

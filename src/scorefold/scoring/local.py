@@ -1,6 +1,7 @@
 """Exact scores at a few positions, at any rotation: for rescoring candidates and refining picks."""
 
 import math
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from scorefold.analyzer.subpixel import parabola_offset
 from scorefold.rotations import angle_to_matrix
 from scorefold.scoring.engine import ExactEngine
 from scorefold.scoring.fft import ScipyProvider
-from scorefold.scoring.score import Score, TargetTile
+from scorefold.scoring.score import LinearScore, Score, TargetTile
 from scorefold.scoring.template import Template
 from scorefold.scoring.tile import Tile
 
@@ -91,14 +92,27 @@ class LocalScores:
             [a - b for a, b in zip(start, whole.start, strict=True)],
             [n + b - 1 + 2 * self.margin for n, b in zip(tile.shape, self.box, strict=True)],
         )
-        return Neighbourhood(self._engine, tile, own, voxel)
+        return Neighbourhood(self._engine, tile, own, voxel, self._nothing)
+
+    @cached_property
+    def _nothing(self) -> Any:
+        """What a linear score needs of a filter of zeros, whose scores have the same weights as all others; or None."""
+        score, box = self._engine.score, self.box
+        return (
+            score.prepare_filter(np.zeros(box), self._engine.correlator)
+            if isinstance(score, LinearScore)
+            else None
+        )
 
 
 class Neighbourhood:
     """The voxels next to a voxel, as far as they belong to its tile, and exact scores there."""
 
-    def __init__(self, engine: ExactEngine, tile: Tile, pixels: TargetTile, voxel: tuple[int, ...]) -> None:
+    def __init__(
+        self, engine: ExactEngine, tile: Tile, pixels: TargetTile, voxel: tuple[int, ...], nothing: Any
+    ) -> None:
         self.tile = tile
+        self._nothing = nothing
         self._engine = engine
         self._target = engine.prepare_tiles([tile], [pixels])[0]
         self._voxel = tuple(v - a for v, a in zip(voxel, tile.start, strict=True))
@@ -112,11 +126,15 @@ class Neighbourhood:
         np.multiply(numerator[inside], 1 if weight is None else weight[inside], out=scores[inside])
         return scores
 
-    def weights(self, rotation: NDArray[np.float64]) -> Array:
-        """Return the factor between numerators and scores at the tile's positions; NaN where no score is defined."""
-        prepared, support = self._engine.prepare_rotation(rotation)
-        _, weight = self._engine.terms(self.tile, self._target, prepared)
-        inside = tuple(slice(a, b) for a, b in self._engine.window(self.tile, support))
+    def weights(self) -> Array:
+        """Return the factor between numerators and scores at the tile's positions; NaN where no score is defined.
+
+        Of a `LinearScore`, whose weights no rotation changes.
+        """
+        _, weight = self._engine.terms(self.tile, self._target, self._nothing)
+        inside = tuple(
+            slice(a, b) for a, b in self._engine.window(self.tile, self._engine.template.fixed_support)
+        )
         weights = np.full(self.tile.shape, np.nan)
         weights[inside] = 1 if weight is None else weight[inside]
         return weights

@@ -1,6 +1,7 @@
 """Templates without their fine detail: a low-pass filter, and the cutoff that a template does not miss."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -52,7 +53,11 @@ def low_passed(values: NDArray[Any], cutoff: float) -> NDArray[np.float64]:
     return result
 
 
-def automatic_cutoff(values: NDArray[Any], mask: NDArray[Any]) -> float | None:
+def automatic_cutoff(
+    values: NDArray[Any],
+    mask: NDArray[Any],
+    searched: Callable[[NDArray[np.float64]], NDArray[np.float64]] = lambda values: values,
+) -> float | None:
     """Return the lowest cutoff at which a template is still the same under its mask, or None if there is none.
 
     The same means a correlation of 0.99: what is lost of a signal in white noise by searching with the low-passed
@@ -62,9 +67,12 @@ def automatic_cutoff(values: NDArray[Any], mask: NDArray[Any]) -> float | None:
     ----------
     values, mask : ndarray
         Template, and its mask of the same shape.
+    searched : callable
+        Returns what a score searches for, of a template: its Laplacian, for instance.
     """
+    detailed = searched(np.asarray(values, np.float64))
     for cutoff in CUTOFFS:
-        if _correlation(values, low_passed(values, cutoff), mask) >= ENOUGH:
+        if _correlation(detailed, searched(low_passed(values, cutoff)), mask) >= ENOUGH:
             return cutoff
     return None
 

@@ -103,32 +103,27 @@ class Rescorer:
 
     @property
     def voxel_bytes(self) -> int:
-        """Memory for every voxel that is looked at: its window, scores of a cell, and bounds of all cells."""
+        """Memory for every voxel that is looked at: its window and a copy, products, and scores and bounds of cells."""
         cells = self._filters.cells
-        return int(4 * self._filters.inside.sum() + 8 * len(cells) + 32 * cells.largest)
+        return int(8 * self._filters.inside.sum() + 4 * BLOCK_ROWS + 9 * len(cells) + 32 * cells.largest)
 
-    def rotation(self, rotation_id: int) -> NDArray[np.float64]:
-        """Return the matrix of a rotation."""
-        matrix: NDArray[np.float64] = self._filters.rotations[rotation_id]
-        return matrix
-
-    def windows(self, voxels: Sequence[Sequence[int]], pixels: TargetTile) -> NDArray[np.float32]:
+    def windows(self, places: Sequence[Sequence[int]], pixels: TargetTile) -> NDArray[np.float32]:
         """Return what lies under the mask at voxels, shape (n, v).
 
         Parameters
         ----------
-        voxels : sequence of sequence of int
-            Counted from the first of a tile.
+        places : sequence of sequence of int
+            The voxels, counted from the first of a tile.
         pixels : TargetTile
             The tile's pixels.
         """
         inside = self._filters.inside
-        windows = np.empty((len(voxels), int(inside.sum())), np.float32)
-        for row, voxel in zip(windows, voxels, strict=True):
-            row[:] = pixels.cut(voxel, inside.shape).values[inside]
+        windows = np.empty((len(places), int(inside.sum())), np.float32)
+        for row, place in zip(windows, places, strict=True):
+            row[:] = pixels.cut(place, inside.shape).values[inside]
         return windows
 
-    def best(self, windows: Array, weights: Array, found: Array, at_least: Array) -> BestScores:
+    def best(self, windows: Array, weights: Array, synthesised: Array, at_least: Array) -> BestScores:
         """Return the best exact scores of voxels, as far as they are of interest.
 
         Every coarse basis is looked at once for all voxels.
@@ -139,12 +134,12 @@ class Rescorer:
             What lies under the mask at every voxel.
         weights : ndarray, shape (n,)
             Factor between numerators and scores; NaN where there is no score.
-        found : ndarray, shape (n,)
-            About how high the scores are; -inf where nothing is known.
+        synthesised : ndarray, shape (n,)
+            The best synthesised scores.
         at_least : ndarray, shape (n,)
             Scores below this are of no interest.
         """
-        signal = np.maximum(found, at_least)
+        signal = np.maximum(synthesised, at_least)
         with one_thread():
             highest, lowest = self._of_cells(windows, weights, signal)
             lowest = np.maximum(lowest, at_least)
@@ -182,9 +177,10 @@ class Rescorer:
         of the best scores, `lowest`, is made narrower.
         """
         pairs: list[tuple[Array, Array, Array]] = []
-        reached = highest >= lowest
-        for cell in np.flatnonzero(reached.any(axis=1)).tolist():
-            some = np.flatnonzero(reached[cell])
+        for cell in np.flatnonzero((highest >= lowest).any(axis=1)).tolist():
+            some = np.flatnonzero(highest[cell] >= lowest)
+            if not some.size:  # others have turned out to be higher meanwhile
+                continue
             basis, ids = self._finer(cell), self._filters.cells.ids(cell)
             numerators = (basis.coefficients @ (basis.vectors @ windows[some].T)).astype(np.float64)
             scores = np.where(np.isnan(weights[some]), -np.inf, numerators * weights[some])

@@ -262,7 +262,7 @@ def _moments_may_be_single(
     size, total = float(ball.sum()), float(template.mask.sum())
     if size < 2:
         return False
-    mean, square = (signal.oaconvolve(f, ball, mode="valid") / size for f in (values, values**2))
+    mean, square = (signal.fftconvolve(f, ball, mode="valid") / size for f in (values, values**2))
     lowest = float((square - mean**2).min()) * weight * size / total
     mask = template.rotated(np.eye(values.ndim)).weights
     first, second = correlator.correlate_both(*double, correlator.template_spectrum(mask, "double"), "double")
@@ -276,7 +276,8 @@ def _moments_may_be_single(
             strict=True,
         )
     ]
-    changed = float(rounded[1] + 2 * np.abs(first).max() * rounded[0])
+    highest_mean = max(np.abs(first).max(), np.abs(mean).max())
+    changed = float(rounded[1] + 2 * highest_mean * rounded[0])
     return ROUNDING_SAFETY * changed <= LOST_OF_VARIANCE * lowest
 
 

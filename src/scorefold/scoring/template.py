@@ -133,7 +133,7 @@ class Template:
 
     @cached_property
     def core(self) -> tuple[NDArray[np.float64], float]:
-        """The largest ball that the mask holds, somewhere, at every rotation, and its lowest weight there.
+        """A ball that the mask holds, somewhere, at every rotation, and its lowest weight there.
 
         The ball is ones in an array that just holds it; without any where the mask is too thin.
         """

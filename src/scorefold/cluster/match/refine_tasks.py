@@ -11,6 +11,7 @@ from scipy.spatial import KDTree
 
 from scorefold.analyzer.peaks import maximum_radius
 from scorefold.cluster.match.candidate_tasks import REACH
+from scorefold.cluster.match.result_map import ResultMap
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.run import one_line
 from scorefold.errors import InputError
@@ -20,7 +21,6 @@ from scorefold.scoring.local import LocalScores
 from scorefold.scoring.rescoring import Rescorer
 from scorefold.scoring.score import TargetTile
 from scorefold.scoring.tile import Tile
-from scorefold.store import Commit, ResultMaps
 
 Array = NDArray[Any]
 
@@ -72,10 +72,12 @@ def read_refined(run: MatchRun, index: int) -> tuple[RefinedCandidates, str | No
         )
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     # Tiles that meet may have looked at one voxel both: the higher score is the one of more rotations.
-    scored = _first_of_each(found["voxels"], -found["scores"], found["rotations"], ~found["maxima"])
+    scored = _first_of_each(found["voxels"], -found["scores"], found["rotations"])
+    maxima = set(map(tuple, found["voxels"][found["maxima"]].tolist()))
     posed = _first_of_each(found["pose_voxels"])
     for name, array in found.items():
         found[name] = array[posed if name.startswith("pose_") else scored]
+    found["maxima"] = np.array([tuple(voxel) in maxima for voxel in found["voxels"].tolist()], bool)
     return RefinedCandidates(**found), failure
 
 
@@ -99,13 +101,15 @@ def refine(run: MatchRun, node: Node) -> str:
     failures: dict[str, str] = {}
     if run.compressed or run.refining_step:
         of_target = {index: _candidates_of(run, index) for index in run.plan.targets_of(node.batch)}
-        written = run.store.require_commit(run.plan.write_node(node.batch).key)
+        maps: dict[int, ResultMap] = {}
         for index, tile in run.plan.batch_tiles(node.batch):
             candidates = of_target[index].inside(tile)
             if not len(candidates.voxels) or str(index) in failures:
                 continue
+            if run.compressed and index not in maps:
+                maps[index] = ResultMap(run, index, "scores")
             try:
-                refiner = _Refiner(run, node.batch, index, tile, candidates, written)
+                refiner = _Refiner(run, node.batch, index, tile, candidates, maps.get(index))
             except (InputError, OSError) as error:  # it was readable when it was searched
                 failures[str(index)] = f"searched, but not read again: {one_line(error)}"
                 continue
@@ -171,8 +175,8 @@ class _Found:
         self._maxima.add((target, voxel))
 
     def add_pose(self, target: int, voxel: Voxel, offset: Array, rotation: Array) -> None:
-        """Note a refined pose."""
-        self._poses[target, voxel] = (offset, rotation)
+        """Note a refined pose, the first of those of one voxel."""
+        self._poses.setdefault((target, voxel), (offset, rotation))
 
     def arrays(self) -> dict[str, Array]:
         """Return all as arrays, in the order of targets and voxels."""
@@ -195,13 +199,18 @@ class _Refiner:
     """Looks at the candidates of one tile, whose pixels it holds with those of a few voxels around."""
 
     def __init__(
-        self, run: MatchRun, batch: int, index: int, tile: Tile, candidates: _Candidates, written: Commit
+        self,
+        run: MatchRun,
+        batch: int,
+        index: int,
+        tile: Tile,
+        candidates: _Candidates,
+        synthesised: ResultMap | None,
     ) -> None:
         self._run = run
         self._index = index
         self._tile = tile
         self._all_tiles = run.plan.group_of(batch).tiles
-        self._written = written
         self._threshold, self._std = candidates.threshold, candidates.std
         self._candidates = [
             Candidate(tuple(voxel), rotation, score)
@@ -212,7 +221,12 @@ class _Refiner:
                 strict=True,
             )
         ]
-        self._whole = _grown(tile, REACH * CLIMBS + 1)
+        self._apart = maximum_radius(run.job.picks.min_distance, len(tile.shape))
+        self._whole = _grown(tile, max(REACH * CLIMBS + 1, min(self._apart, max(run.template.box))))
+        self._synthesised: Array = np.empty(0)
+        if synthesised is not None:
+            region = tuple(slice(a, a + n) for a, n in zip(self._whole.start, self._whole.shape, strict=True))
+            self._synthesised = np.asarray(synthesised[region])
         self._pixels: TargetTile = run.pixels(run.job.targets[index], self._whole)
         search = run.job.search
         self._local = partial(
@@ -238,13 +252,14 @@ class _Refiner:
             self._local(reach=REACH),
             self._whole,
             self._pixels,
-            self._synthesised(),
+            self._synthesised,
             at_least=self._threshold,
             std=self._std,
             residuals=run.residuals,
-            everywhere=not run.refining_step,  # positions follow from the scores next to them then
+            # Positions follow from the scores next to them, where poses are not refined.
+            beside=None if run.refining_step else run.job.search.score_threshold,
         )
-        maxima = climber.maxima(self._candidates)
+        maxima = climber.maxima([one.voxel for one in self._candidates])
         kept = self._may_be_picked(climber, maxima)
         for voxel, (score, rotation_id) in climber.exact.items():
             found.add_score(self._index, voxel, score, rotation_id)
@@ -254,16 +269,14 @@ class _Refiner:
 
     def _may_be_picked(self, climber: Climber, maxima: Sequence[Candidate]) -> list[Candidate]:
         """Return the maxima that may be picks, after a look at what may be higher near them."""
-        apart = maximum_radius(self._run.job.picks.min_distance, len(self._tile.shape))
-        looked_around: set[Voxel] = set()
+        done: set[Candidate] = set()
         while True:
             # What is found may show that a maximum is none of the picks, and suppresses none.
             kept = self._not_suppressed(maxima, climber.exact)
-            new = [one for one in kept if one.voxel not in looked_around]
+            new = [one for one in kept if one not in done]
             if not new:
                 return kept
-            climber.look_around(new, apart)
-            looked_around.update(one.voxel for one in new)
+            done.update(set(new).difference(climber.look_around(new, self._apart)))
 
     def _not_suppressed(
         self, maxima: Sequence[Candidate], exact: Mapping[Voxel, tuple[float, int]]
@@ -277,8 +290,10 @@ class _Refiner:
         scores = np.array([score for score, _ in exact.values()], self._run.job.search.dtype)
         near = KDTree(voxels)
         suppressed: set[Voxel] = set()
-        for one in maxima:
-            if not self._is_far_inside(one.voxel, options.min_distance + REACH * CLIMBS, options.boundary):
+        for one in sorted(maxima, key=lambda one: (-one.score, one.voxel)):
+            if one.voxel in suppressed or not self._is_far_inside(
+                one.voxel, options.min_distance + REACH * CLIMBS, options.boundary
+            ):
                 continue
             close = np.array(near.query_ball_point(one.voxel, options.min_distance))
             own = (voxels[close] == one.voxel).all(axis=1)
@@ -297,23 +312,6 @@ class _Refiner:
             and min(v, tile.target_shape[axis] - 1 - v) >= boundary
             for axis, v in enumerate(voxel)
         )
-
-    def _synthesised(self) -> Array:
-        """Return the best scores of the tile by which its candidates were found; around it they are unknown."""
-        scores = np.full(self._whole.shape, np.inf, np.float32)
-        offset = np.subtract(self._tile.start, self._whole.start)
-        inner = tuple(slice(a, a + n) for a, n in zip(offset, self._tile.shape, strict=True))
-        region = tuple(slice(a, a + n) for a, n in zip(self._tile.start, self._tile.shape, strict=True))
-        maps = ResultMaps(self._run.store, self._run.job.targets[self._index].name)
-        for part in self._written.summary["tiles"]:
-            stop = np.add(part["start"], part["shape"])
-            if part["index"] == self._index and all(
-                a <= t < b for a, t, b in zip(part["start"], self._tile.start, stop, strict=True)
-            ):
-                digests = {"scores": part["digests"]["scores"]}
-                maps.check_tile(self._written.key, tuple(part["start"]), tuple(part["shape"]), digests)
-        scores[inner] = maps.level("scores")[region]
-        return scores
 
 
 def _grown(tile: Tile, margin: int) -> Tile:
