@@ -39,6 +39,7 @@ OTHER_SEARCHES = {
     "target mask": dataclasses.replace(JOB, target_mask="9" * 64),
     "score": with_search(score="MCC"),
     "order": with_search(order=1),
+    "lowpass": with_search(lowpass=0.5),
     "precision": with_search(precision="double"),
     "fft": with_search(fft="fftw"),
     "pad edges": with_search(pad_edges=True),

@@ -241,6 +241,9 @@ class MatchJob:
     @property
     def fingerprint(self) -> str:
         """SHA-256 over all that decides the score maps: digests of all contents and the search options."""
+        search = asdict(self.search)
+        if search["lowpass"] is None:  # as when there was none: earlier runs stay what they are
+            del search["lowpass"]
         return canonical_digest(
             {
                 "kind": "match",
@@ -248,7 +251,7 @@ class MatchJob:
                 "mask": self.mask,
                 "rotations": self.rotations,
                 "target_mask": self.target_mask,
-                "search": asdict(self.search),
+                "search": search,
                 "targets": [[t.name, list(t.shape), t.digest] for t in self.targets],
             }
         )
