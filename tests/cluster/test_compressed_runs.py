@@ -79,7 +79,9 @@ def test_tiles_that_meet_at_candidates_may_be_batched_anyhow(new_cells_run, outp
     assert outputs[1] == outputs[0]
 
 
-@pytest.mark.parametrize(("min_distance", "refine"), [(4.0, True), (12.0, False)])
+@pytest.mark.parametrize(
+    ("min_distance", "refine"), [(4.0, True), pytest.param(12.0, False, marks=pytest.mark.system)]
+)
 def test_picks_are_the_exact_engines_however_targets_are_tiled(targets, new_cells_run, min_distance, refine):
     """Low thresholds give many picks, whose rivals lie in other tiles."""
     *images, template = targets
