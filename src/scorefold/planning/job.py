@@ -15,6 +15,8 @@ from scorefold.object_stores import is_url, object_status
 
 Threshold = float | str
 
+LOWPASS_VALUES = "give a part of the Nyquist frequency, between 0 and 1, or auto."
+
 
 @dataclass(frozen=True)
 class SearchOptions:
@@ -60,9 +62,7 @@ class SearchOptions:
         if self.precision not in ("single", "double"):
             raise InputError(f'precision "{self.precision}": use single or double.')
         if self.lowpass is not None and not 0 < self.lowpass < 1:
-            raise InputError(
-                f"lowpass {self.lowpass:g}: give a part of the Nyquist frequency, between 0 and 1, or auto."
-            )
+            raise InputError(f"lowpass {self.lowpass:g}: {LOWPASS_VALUES}")
         if not math.isfinite(self.score_threshold):
             raise InputError(f"score threshold {self.score_threshold}: give a finite number.")
         if self.tolerance is not None and not 0 < self.tolerance < 1:

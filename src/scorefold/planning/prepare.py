@@ -28,7 +28,7 @@ from scorefold.object_stores import statuses_kept
 from scorefold.planning.content import examine
 from scorefold.planning.estimate import Estimate
 from scorefold.planning.inspect_request import InspectRequest, TrainRequest
-from scorefold.planning.job import MatchJob, PickOptions, SearchOptions, Target, file_stamp
+from scorefold.planning.job import LOWPASS_VALUES, MatchJob, PickOptions, SearchOptions, Target, file_stamp
 from scorefold.planning.plan import Plan
 from scorefold.planning.planner import check_fits, make_plan, resolve_engine, search_template
 from scorefold.planning.request import MatchRequest
@@ -247,9 +247,7 @@ def _lowpass(
         try:
             return float(given)
         except ValueError:
-            raise InputError(
-                f'lowpass "{given}": give a part of the Nyquist frequency, between 0 and 1, or auto.'
-            ) from None
+            raise InputError(f'lowpass "{given}": {LOWPASS_VALUES}') from None
     return None if given is None else float(given)
 
 

@@ -46,7 +46,10 @@ def synthesis_slack(scores: Any, residual: Any, std: float) -> Any:
     0.02
     """
     rho = np.maximum(residual, LEAST_RESIDUAL)
-    return np.hypot(rho**2 * np.maximum(scores, 0.0), NOISE_STDS * rho * std)
+    return np.sqrt((rho**2 * np.maximum(scores, 0.0)) ** 2 + (NOISE_STDS * rho * std) ** 2)
+
+
+_slack = compiled(synthesis_slack)
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,16 +243,13 @@ def _extremes(
 ) -> None:
     """Raise how high scores may be, and how low the best may be, by the synthesised ones of a cell."""
     for row in range(numerators.shape[0]):
-        rho = max(np.float64(residuals[row]), LEAST_RESIDUAL)
-        noise = (NOISE_STDS * rho * std) ** 2
+        rho = np.float64(residuals[row])
         for place in range(numerators.shape[1]):
             if np.isnan(weights[place]):
                 continue
             score = np.float64(numerators[row, place]) * weights[place]
-            high = score + np.sqrt((rho * rho * max(signal[place], 0.0)) ** 2 + noise)
-            low = score - np.sqrt((rho * rho * max(score, 0.0)) ** 2 + noise)
-            highest[place] = max(highest[place], high)
-            lowest[place] = max(lowest[place], low)
+            highest[place] = max(highest[place], score + _slack(signal[place], rho, std))
+            lowest[place] = max(lowest[place], score - _slack(score, rho, std))
 
 
 def _runs(places: Array) -> Iterator[tuple[int, int, int]]:

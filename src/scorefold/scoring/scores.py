@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, signal
+from scipy import ndimage
 
 from scorefold.scoring.correlator import Correlator, Precision
 from scorefold.scoring.kernels import local_weights, masked_correlation
@@ -217,11 +217,11 @@ class FastLocalCorrelation(Score):
     def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> _LocalTile:  # noqa: D102
         spectrum = correlator.target_spectrum(tile.values)
         weights = np.empty(correlator.valid_shape, correlator.dtype)
+        powers = tile.values, tile.values**2
         # The target was standardised: its squares are 1 on average, and the less there is to sum, the less is rounded.
-        squares = correlator.target_spectrum(tile.values**2 - 1.0)
-        first = correlator.target_spectrum(tile.values, "double")
-        second = correlator.target_spectrum(tile.values**2, "double")
-        if _moments_may_be_single((spectrum, squares), (first, second), tile.values, template, correlator):
+        squares = correlator.target_spectrum(powers[1] - 1.0)
+        first, second = (correlator.target_spectrum(power, "double") for power in powers)
+        if _moments_may_be_single((spectrum, squares), (first, second), powers, template, correlator):
             return _LocalTile(spectrum, spectrum, squares, "working", 1.0, weights)
         return _LocalTile(spectrum, first, second, "double", 0.0, weights)
 
@@ -238,7 +238,7 @@ class FastLocalCorrelation(Score):
 def _moments_may_be_single(
     single: tuple[Array, Array],
     double: tuple[Array, Array],
-    values: Array,
+    powers: tuple[Array, Array],
     template: Template,
     correlator: Correlator,
 ) -> bool:
@@ -251,22 +251,24 @@ def _moments_may_be_single(
     ----------
     single, double : tuple of ndarray
         Spectra of f and f² - 1 in working precision; of f and f² in double precision.
-    values : ndarray
-        f.
+    powers : tuple of ndarray
+        f and f².
     template : Template
         Its mask is turned.
     correlator : Correlator
         Of the tile.
     """
+    from scipy.signal import fftconvolve  # noqa: PLC0415 - takes half a second, which other scores do without
+
     ball, weight = template.core
     size, total = float(ball.sum()), float(template.mask.sum())
     if size < 2:
         return False
-    mean, square = (signal.fftconvolve(f, ball, mode="valid") / size for f in (values, values**2))
+    mean, square = (fftconvolve(power, ball, mode="valid") / size for power in powers)
     lowest = float((square - mean**2).min()) * weight * size / total
-    mask = template.rotated(np.eye(values.ndim)).weights
+    mask = template.rotated(np.eye(ball.ndim)).weights
     first, second = correlator.correlate_both(*double, correlator.template_spectrum(mask, "double"), "double")
-    inside = tuple(slice(0, n - b + 1) for n, b in zip(values.shape, correlator.box, strict=True))
+    inside = tuple(slice(0, n - b + 1) for n, b in zip(powers[0].shape, correlator.box, strict=True))
     first, second = first[inside] / total, (second[inside] - mask.sum()) / total
     rounded = [
         np.abs(part[inside] / total - exact).max()

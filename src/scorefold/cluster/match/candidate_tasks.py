@@ -30,6 +30,9 @@ HISTOGRAM_BINS = 200
 REACH = 1
 """Voxels around a candidate that are scored exactly: the maximum may lie beside the synthesised one."""
 
+FARTHEST = REACH * CLIMBS
+"""How many voxels away from a candidate its exact maximum may lie, along each axis."""
+
 
 class Map(Protocol):
     """A map of scores or of rotation ids that is read region by region."""
@@ -139,8 +142,7 @@ def _approximate_peaks(
     """Return the maxima of synthesised scores whose exact scores may be those of picks."""
     residual, options = run.residuals[0], run.job.picks
     lowest = threshold - float(synthesis_slack(threshold, residual, std))
-    moved = REACH * CLIMBS  # an exact maximum may lie so far away
-    everything = replace(options, min_distance=1.0, top=None, boundary=max(options.boundary - moved, 0))
+    everything = replace(options, min_distance=1.0, top=None, boundary=max(options.boundary - FARTHEST, 0))
     found = call_peaks(run, target, scores, rotations, lowest, everything)
     values = found.scores.astype(np.float64)
     keep = ~_suppressed(found.positions, values, target.shape, options, threshold, residual, std)
@@ -166,7 +168,7 @@ def _suppressed(
     Sure is what is far enough above the threshold and every other candidate nearby, and inside of the boundary.
     """
     suppressed = np.zeros(len(values), bool)
-    moved = 2 * REACH * CLIMBS
+    moved = 2 * FARTHEST
     if options.min_distance <= moved or len(values) < 2:
         return suppressed
     slack = synthesis_slack(values, residual, std)

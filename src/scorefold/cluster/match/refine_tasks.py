@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from scorefold.analyzer.peaks import maximum_radius
-from scorefold.cluster.match.candidate_tasks import REACH
+from scorefold.cluster.match.candidate_tasks import FARTHEST, REACH
 from scorefold.cluster.match.result_map import ResultMap
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.run import one_line
 from scorefold.errors import InputError
 from scorefold.planning.node import Node
-from scorefold.scoring.climbing import CLIMBS, Candidate, Climber, Voxel
+from scorefold.scoring.climbing import Candidate, Climber, Voxel
 from scorefold.scoring.local import LocalScores
 from scorefold.scoring.rescoring import Rescorer
 from scorefold.scoring.score import TargetTile
@@ -222,7 +222,7 @@ class _Refiner:
             )
         ]
         self._apart = maximum_radius(run.job.picks.min_distance, len(tile.shape))
-        self._whole = _grown(tile, max(REACH * CLIMBS + 1, min(self._apart, max(run.template.box))))
+        self._whole = _grown(tile, max(FARTHEST + 1, min(self._apart, max(run.template.box))))
         self._synthesised: Array = np.empty(0)
         if synthesised is not None:
             region = tuple(slice(a, a + n) for a, n in zip(self._whole.start, self._whole.shape, strict=True))
@@ -292,7 +292,7 @@ class _Refiner:
         suppressed: set[Voxel] = set()
         for one in sorted(maxima, key=lambda one: (-one.score, one.voxel)):
             if one.voxel in suppressed or not self._is_far_inside(
-                one.voxel, options.min_distance + REACH * CLIMBS, options.boundary
+                one.voxel, options.min_distance + FARTHEST, options.boundary
             ):
                 continue
             close = np.array(near.query_ball_point(one.voxel, options.min_distance))
