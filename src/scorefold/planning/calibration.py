@@ -15,6 +15,9 @@ from scorefold.scoring.score import Score, TargetTile
 from scorefold.scoring.template import Template
 from scorefold.scoring.tile import Tile
 
+FEW_TILES = 3
+"""Tiles that are measured together: the third takes what every further one does."""
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -46,7 +49,7 @@ def calibrate(
     *,
     seconds: float = 0.5,
 ) -> Calibration:
-    """Time rotations of one and of two tiles of noise, after a first one that is not counted.
+    """Time rotations of one tile of noise and of a few, after a first one that is not counted.
 
     Parameters
     ----------
@@ -84,7 +87,7 @@ def noise_for(tile: Tile, margin: int = 0) -> TargetTile:
 def engine_calibration(
     engine: Engine, tile: Tile, analyzer: Analyzer, steps: Sequence[int], *, seconds: float, margin: int = 0
 ) -> Calibration:
-    """Time steps of an engine on one and on two tiles of noise, after a first one that is not counted.
+    """Time steps of an engine on one tile of noise and on a few, after a first one that is not counted.
 
     Parameters
     ----------
@@ -102,10 +105,12 @@ def engine_calibration(
         Voxels around the tile that the score needs.
     """
     noise = noise_for(tile, margin)
-    batches = [engine.prepare([tile] * count, [noise] * count, [analyzer] * count) for count in (1, 2)]
+    batches = [
+        engine.prepare([tile] * count, [noise] * count, [analyzer] * count) for count in (1, FEW_TILES)
+    ]
     durations: tuple[list[float], list[float]] = ([], [])
     stop = time.perf_counter() + seconds
-    states = [[analyzer.init_state() for _ in range(count)] for count in (1, 2)]
+    states = [[analyzer.init_state() for _ in range(count)] for count in (1, FEW_TILES)]
     measured = 0
     while measured < 2 or (time.perf_counter() < stop and measured < len(steps)):
         for which, batch in enumerate(batches):
@@ -116,8 +121,8 @@ def engine_calibration(
     return _split(durations[0], durations[1])
 
 
-def _split(one: Sequence[float], two: Sequence[float]) -> Calibration:
+def _split(one: Sequence[float], few: Sequence[float]) -> Calibration:
     # The first round compiles and plans.
-    single, double = median(one[1:]), median(two[1:])
-    tile = max(double - single, 0.1 * single)
+    single, together = median(one[1:]), median(few[1:])
+    tile = max((together - single) / (FEW_TILES - 1), 0.1 * single)
     return Calibration(rotation=max(single - tile, 0.0), tile=tile)

@@ -255,5 +255,6 @@ def _group(
     batch = min(
         group.tile_count, LARGEST_BATCH, memory.tiles_that_fit(tiling.fft_shape), max(by_time, spread)
     )
-    block = int(seconds / max(calibration.leaf_seconds(batch, 1), 1e-9))
-    return TileGroup(tiling, targets, batch, min(max(block, 1), steps))
+    # Blocks of one length: the rest of a set, a few rotations long, would prepare its tiles for little.
+    blocks = max(1, min(steps, round(calibration.leaf_seconds(batch, steps) / seconds)))
+    return TileGroup(tiling, targets, batch, -(-steps // blocks))

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from scorefold.scoring.fft import FourierProvider
+from scorefold.scoring.fft import Filter, FourierProvider
 
 Array = NDArray[Any]
 Precision = Literal["working", "double"]
@@ -41,11 +41,11 @@ class Correlator:
         """Return the spectrum of a tile; tiles smaller than the transform are zero-padded at the end."""
         return self._transforms[precision].target(values)
 
-    def template_spectrum(self, values: Array, precision: Precision = "working") -> Array:
+    def template_spectrum(self, values: Array, precision: Precision = "working") -> Filter:
         """Return what `correlate` needs of an array in the search box."""
         return self._transforms[precision].filter(values)
 
-    def correlate(self, target: Array, template: Array, precision: Precision = "working") -> Array:
+    def correlate(self, target: Array, template: Filter, precision: Precision = "working") -> Array:
         r"""Return :math:`\sum_u f(n + u)\, g(u)` for every position n of the box inside the tile.
 
         The array is a view that the next correlation of the same precision overwrites.
@@ -53,7 +53,7 @@ class Correlator:
         return self._transforms[precision].correlate(target, template)
 
     def correlate_both(
-        self, target: Array, other: Array, template: Array, precision: Precision = "working"
+        self, target: Array, other: Array, template: Filter, precision: Precision = "working"
     ) -> tuple[Array, Array]:
         """Return what `correlate` does for two tiles and one template, in less time than two calls need."""
         return self._transforms[precision].correlate_both(target, other, template)

@@ -10,7 +10,7 @@ processor's cache holds.
 import importlib.util
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -27,6 +27,24 @@ COLUMNS = 128
 
 GAP = 8
 """Unused columns behind those: rows a power of two apart would contend for the same lines of the cache."""
+
+
+class Filter:
+    """What `Transform.correlate` needs of an array of the box.
+
+    Its columns are transformed whenever it is used, and kept from the second time on: where it meets one tile, to keep
+    them takes longer than it saves.
+
+    Parameters
+    ----------
+    rows : ndarray
+        The array's conjugate spectrum along all axes but the first.
+    """
+
+    def __init__(self, rows: Array) -> None:
+        self.rows: Array = rows.reshape(len(rows), -1)
+        self.is_used = False
+        self.columns: list[Array] = []
 
 
 class Transform(ABC):
@@ -70,39 +88,52 @@ class Transform(ABC):
             blocks[block, :, : part.shape[1]] = part
         return blocks
 
-    def filter(self, array: Array) -> Array:
-        """Return what `correlate` needs of an array of the box: its conjugate spectrum along all axes but the first."""
-        return self._filter_rows(
-            np.asarray(array, self._dtype) / self._dtype.type(math.sqrt(math.prod(self.shape)))
-        )
+    def filter(self, array: Array) -> Filter:
+        """Return what `correlate` needs of an array of the box."""
+        scaled = np.asarray(array, self._dtype) / self._dtype.type(math.sqrt(math.prod(self.shape)))
+        return Filter(self._filter_rows(scaled))
 
-    def correlate(self, target: Array, filter: Array) -> Array:  # noqa: A002
+    def correlate(self, target: Array, filter: Filter) -> Array:  # noqa: A002
         r"""Return :math:`\sum_u f(n + u)\, g(u)` for every position n of the box inside the shape.
 
         The array is a view that the next call overwrites.
         """
         return self._correlate([target], filter)[0]
 
-    def correlate_both(self, target: Array, other: Array, filter: Array) -> tuple[Array, Array]:  # noqa: A002
+    def correlate_both(self, target: Array, other: Array, filter: Filter) -> tuple[Array, Array]:  # noqa: A002
         """Return what `correlate` does for two targets; the columns of the filter are transformed once."""
         first, second = self._correlate([target, other], filter)
         return first, second
 
-    def _correlate(self, targets: Sequence[Array], filter: Array) -> list[Array]:  # noqa: A002
+    def _correlate(self, targets: Sequence[Array], filter: Filter) -> list[Array]:  # noqa: A002
         while len(self._rows) < len(targets):
             self._rows.append(self._buffer(self._rows[0].shape))
-        conjugate, width = filter.reshape(len(filter), -1), self._product.shape[1]
-        for block, start in enumerate(range(0, conjugate.shape[1], width)):
-            part = conjugate[:, start : start + width]
-            place = slice(0, part.shape[1])  # what is beyond the last column is multiplied by zeros
-            self._padded_filter[: len(filter), place] = part
-            spectra = self._transform_filter()
+        width, count = self._product.shape[1], math.prod(self._half)
+        for block, spectra in enumerate(self._columns_of(filter)):
+            place = slice(block * width, min((block + 1) * width, count))
             for target, rows in zip(targets, self._rows, strict=False):
+                # What is beyond the last column is multiplied by zeros.
                 np.multiply(spectra, target[block], out=self._product)
-                rows.reshape(self.kept[0], -1)[:, start : start + width] = self._transform_product()[
-                    : self.kept[0], place
+                rows.reshape(self.kept[0], -1)[:, place] = self._transform_product()[
+                    : self.kept[0], : place.stop - place.start
                 ]
         return [self._transform_rows(number) for number in range(len(targets))]
+
+    def _columns_of(self, filter: Filter) -> Iterable[Array]:  # noqa: A002
+        """Return the columns of a filter, transformed, block by block, each to be used before the next is taken."""
+        if not filter.is_used:
+            filter.is_used = True
+            return self._transformed(filter)
+        if not filter.columns:
+            filter.columns = [columns.copy() for columns in self._transformed(filter)]
+        return filter.columns
+
+    def _transformed(self, filter: Filter) -> Iterator[Array]:  # noqa: A002
+        width = self._product.shape[1]
+        for start in range(0, filter.rows.shape[1], width):
+            part = filter.rows[:, start : start + width]
+            self._padded_filter[: len(part), : part.shape[1]] = part
+            yield self._transform_filter()
 
     def _all_but_first(self, array: Array, norm: str) -> Array:
         """Return the half spectrum along all axes but the first."""

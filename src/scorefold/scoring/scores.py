@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from scorefold.scoring.correlator import Correlator, Precision
+from scorefold.scoring.fft import Filter
 from scorefold.scoring.kernels import local_weights, masked_correlation
 from scorefold.scoring.score import LinearScore, Score, TargetTile, register_score
 from scorefold.scoring.template import RotatedTemplate, Template
@@ -30,12 +31,19 @@ MINIMUM_OVERLAP = 0.3
 """MCC is 0 where less of the template mask overlaps the target mask (Padfield's overlap ratio)."""
 
 
-class _Plain(NamedTuple):
-    """A correlation that needs nothing but one spectrum on each side."""
+class _PlainTile(NamedTuple):
+    """A tile of which a correlation needs nothing but one spectrum, and what its pixels were before standardising."""
 
     spectrum: Array
-    scale: float = 1.0
-    offset: float = 0.0
+    std: float = 1.0
+    mean: float = 0.0
+
+
+class _PlainRotation(NamedTuple):
+    """A rotated template of which a correlation needs nothing but one spectrum."""
+
+    spectrum: Filter
+    total: float = 0.0
 
 
 def _centred(rotated: RotatedTemplate) -> tuple[NDArray[np.float64], float]:
@@ -61,18 +69,18 @@ def _standardised(rotated: RotatedTemplate) -> NDArray[np.float64]:
 class CrossCorrelation(Score):
     """Raw cross-correlation CC(f, g·m), in units of target × template."""
 
-    def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> _Plain:  # noqa: ARG002, D102
-        return _Plain(correlator.target_spectrum(tile.values), tile.std, tile.mean)
+    def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> _PlainTile:  # noqa: ARG002, D102
+        return _PlainTile(correlator.target_spectrum(tile.values), tile.std, tile.mean)
 
-    def prepare_rotation(self, rotated: RotatedTemplate, correlator: Correlator) -> _Plain:  # noqa: D102
+    def prepare_rotation(self, rotated: RotatedTemplate, correlator: Correlator) -> _PlainRotation:  # noqa: D102
         masked = rotated.values * rotated.weights
-        return _Plain(correlator.template_spectrum(masked), offset=float(masked.sum()))
+        return _PlainRotation(correlator.template_spectrum(masked), float(masked.sum()))
 
-    def terms(self, tile: _Plain, rotation: _Plain, correlator: Correlator) -> Terms:  # noqa: D102
+    def terms(self, tile: _PlainTile, rotation: _PlainRotation, correlator: Correlator) -> Terms:  # noqa: D102
         correlation = correlator.correlate(tile.spectrum, rotation.spectrum)
         # The target was standardised as (f - mean)/std; undo it: CC(f, g) = std·CC(f', g) + mean·Σg.
-        correlation *= correlator.dtype.type(tile.scale)
-        correlation += correlator.dtype.type(tile.offset * rotation.offset)
+        correlation *= correlator.dtype.type(tile.std)
+        correlation += correlator.dtype.type(tile.mean * rotation.total)
         return correlation, None
 
 
@@ -87,9 +95,9 @@ class LaplaceCrossCorrelation(CrossCorrelation):
         result: NDArray[np.float64] = ndimage.laplace(values)
         return result
 
-    def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> _Plain:  # noqa: ARG002, D102
+    def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> _PlainTile:  # noqa: ARG002, D102
         inner = tuple(slice(self.margin, -self.margin) for _ in range(tile.values.ndim))
-        return _Plain(correlator.target_spectrum(ndimage.laplace(tile.values)[inner]), tile.std)
+        return _PlainTile(correlator.target_spectrum(ndimage.laplace(tile.values)[inner]), tile.std)
 
 
 @register_score("NCC")
@@ -99,17 +107,17 @@ class NormalisedCrossCorrelation(LinearScore):
     score = CC((f - mean f)/std f, g') / sqrt(Σ g'²), whose variance is 1 on white noise.
     """
 
-    def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> _Plain:  # noqa: ARG002, D102
-        return _Plain(correlator.target_spectrum(tile.values))
+    def prepare_tile(self, tile: TargetTile, template: Template, correlator: Correlator) -> _PlainTile:  # noqa: ARG002, D102
+        return _PlainTile(correlator.target_spectrum(tile.values))
 
     def filter_of(self, rotated: RotatedTemplate) -> NDArray[np.float64]:  # noqa: D102
         values = _standardised(rotated)
         return values / (math.sqrt(float((values**2).sum())) or 1.0)
 
-    def prepare_filter(self, values: Array, correlator: Correlator) -> _Plain:  # noqa: D102
-        return _Plain(correlator.template_spectrum(values))
+    def prepare_filter(self, values: Array, correlator: Correlator) -> _PlainRotation:  # noqa: D102
+        return _PlainRotation(correlator.template_spectrum(values))
 
-    def terms(self, tile: _Plain, rotation: _Plain, correlator: Correlator) -> Terms:  # noqa: D102
+    def terms(self, tile: _PlainTile, rotation: _PlainRotation, correlator: Correlator) -> Terms:  # noqa: D102
         return correlator.correlate(tile.spectrum, rotation.spectrum), None
 
 
@@ -149,10 +157,10 @@ class FastLocalCorrelationSphericalMask(LinearScore):
     def filter_of(self, rotated: RotatedTemplate) -> NDArray[np.float64]:  # noqa: D102
         return _standardised(rotated)
 
-    def prepare_filter(self, values: Array, correlator: Correlator) -> Array:  # noqa: D102
+    def prepare_filter(self, values: Array, correlator: Correlator) -> Filter:  # noqa: D102
         return correlator.template_spectrum(values)
 
-    def terms(self, tile: _Weighted, rotation: Array, correlator: Correlator) -> Terms:  # noqa: D102
+    def terms(self, tile: _Weighted, rotation: Filter, correlator: Correlator) -> Terms:  # noqa: D102
         return correlator.correlate(tile.spectrum, rotation), tile.weights
 
 
@@ -189,9 +197,9 @@ class _LocalRotation:
         self.total = float(rotated.weights.sum())
         self._weights = rotated.weights
         self._correlator = correlator
-        self._masks: dict[Precision, Array] = {}
+        self._masks: dict[Precision, Filter] = {}
 
-    def mask(self, precision: Precision) -> Array:
+    def mask(self, precision: Precision) -> Filter:
         """Return the spectrum of the mask."""
         if precision not in self._masks:
             self._masks[precision] = self._correlator.template_spectrum(self._weights, precision)
@@ -290,9 +298,9 @@ class _MaskedTile(NamedTuple):
 
 
 class _MaskedRotation(NamedTuple):
-    mask: Array
-    values: Array
-    squares: Array
+    mask: Filter
+    values: Filter
+    squares: Filter
     total: float
 
 
@@ -330,7 +338,7 @@ class MaskedCrossCorrelation(Score):
         )
 
     def terms(self, tile: _MaskedTile, rotation: _MaskedRotation, correlator: Correlator) -> Terms:  # noqa: D102
-        def correlate(first: Array, second: Array) -> Array:
+        def correlate(first: Array, second: Filter) -> Array:
             return correlator.correlate(first, second, "double").copy()
 
         scores = np.empty(correlator.valid_shape, correlator.dtype)

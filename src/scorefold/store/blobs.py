@@ -1,7 +1,8 @@
 """Small named byte strings beside the arrays of a Zarr store, read and written synchronously.
 
 Zarr's `Store` is asynchronous. Commit records and tables need no array, so they go through the store's own
-methods, on one event loop in a daemon thread of this process; no lock is held while a store works.
+methods: on a disk at once, elsewhere on one event loop in a daemon thread of this process, which on a disk would take
+ten times as long as a small record does. No lock is held while a store works.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from zarr.abc.store import Store
+from zarr.abc.store import Store, SupportsDeleteSync, SupportsGetSync, SupportsSetSync
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, ObjectStore
 
@@ -116,7 +117,10 @@ class Blobs:
 
     def put_buffer(self, name: str, buffer: Any) -> None:
         """Write what Zarr encoded under `name`."""
-        _wait(self._store.set(_inside(name), buffer))
+        if isinstance(self._store, SupportsSetSync):
+            self._store.set_sync(_inside(name), buffer)
+        else:
+            _wait(self._store.set(_inside(name), buffer))
 
     def put_file(self, name: str, path: Path) -> str:
         """Write the content of a file under `name`; return its SHA-256. On a local disk it may exceed memory."""
@@ -138,12 +142,19 @@ class Blobs:
 
     def get(self, name: str) -> bytes | None:
         """Return the bytes under `name`, or None."""
-        buffer = _wait(self._store.get(_inside(name), default_buffer_prototype()))
+        prototype = default_buffer_prototype()
+        if isinstance(self._store, SupportsGetSync):
+            buffer = self._store.get_sync(_inside(name), prototype=prototype)
+        else:
+            buffer = _wait(self._store.get(_inside(name), prototype))
         return None if buffer is None else buffer.to_bytes()
 
     def delete(self, name: str) -> None:
         """Forget `name`; nothing happens if there is none."""
-        _wait(self._store.delete(_inside(name)))
+        if isinstance(self._store, SupportsDeleteSync):
+            self._store.delete_sync(_inside(name))
+        else:
+            _wait(self._store.delete(_inside(name)))
 
     def delete_below(self, prefix: str) -> None:
         """Forget every name below `prefix` (a folder)."""
