@@ -34,6 +34,9 @@ FINER = 4.0
 SAMPLED_CELLS = 12
 """How many cells, at most, have a rotation that is scored exactly too, for the statistics of the scores."""
 
+SAMPLED_ROTATIONS = 64
+"""Of how many rotations one is, at most, unless there are fewer: such a rotation takes as long as by the exact engine."""
+
 
 def check_compressible(score: Score, template: Template) -> LinearScore:
     """Return the score, if score maps of it and the template can be sums of others.
@@ -132,7 +135,8 @@ class CompressedEngine:
         self.exact = exact
         self.filters = filters
         self.basis = basis
-        self.sampled_every = math.ceil(len(filters.cells) / SAMPLED_CELLS)
+        samples = min(SAMPLED_CELLS, max(1, len(filters.rotations) // SAMPLED_ROTATIONS))
+        self.sampled_every = math.ceil(len(filters.cells) / samples)
 
     def prepare(
         self, tiles: Sequence[Tile], pixels: Sequence[TargetTile], analyzers: Sequence[Analyzer]

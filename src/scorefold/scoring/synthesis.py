@@ -102,11 +102,12 @@ def _kernel(rank: int, dtype: str) -> Kernel:  # noqa: C901
 @fused
 def _sum_of_maps(coefficients: Array, maps: Array, result: Array) -> None:
     for start in range(0, maps.shape[1], BLOCK):
-        stop = min(start + BLOCK, maps.shape[1])
-        result[start:stop] = 0
+        part = result[start : start + BLOCK]
+        part[:] = 0
         for k in range(maps.shape[0]):
-            for j in range(start, stop):
-                result[j] += coefficients[k] * maps[k, j]
+            coefficient, values = coefficients[k], maps[k, start : start + BLOCK]
+            for j in range(part.size):  # from 0 on: vector instructions
+                part[j] += coefficient * values[j]
 
 
 def sum_of_maps(coefficients: Array, maps: Array) -> Array:

@@ -104,6 +104,7 @@ class Template:
         )
         self.box = _search_box(self.mask, rotations, invariant=self.invariant)
         self.reach = _reach(self.mask, rotations, self.box, invariant=self.invariant)
+        self._centres = (np.array(self.mask.shape) - 1) / 2, (np.array(self.box) - 1) / 2
         self._coefficients = extended(self._spline(self.values), mirror=True)
         self._mask_values = extended(self.mask, mirror=False)
         self._box_points = points_of(np.ones(self.box))
@@ -168,7 +169,7 @@ class Template:
         """Return the turned template where the rotation-invariant mask has a weight, as arrays of one axis."""
         mask = self._fixed_mask
         values = turned(self._coefficients, *self._inverse(rotation), self.order, mask.points)
-        return RotatedTemplate(values, mask.weights[mask.weights > 0], mask.support)
+        return RotatedTemplate(values, mask.inside, mask.support)
 
     def _turned_mask(self, inverse: NDArray[np.float64], offset: NDArray[np.float64]) -> "_TurnedMask":
         weights = turned(self._mask_values, inverse, offset, 1, self._box_points).reshape(self.box)
@@ -177,7 +178,7 @@ class Template:
 
     def _inverse(self, rotation: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return matrix and offset from voxels of the box to voxels of the template."""
-        centre, box_centre = (np.array(self.mask.shape) - 1) / 2, (np.array(self.box) - 1) / 2
+        centre, box_centre = self._centres
         if _is_identity(rotation):
             # Whole-voxel shifts: evaluate without rounding in the coordinates.
             return np.eye(len(rotation)), np.rint(centre - box_centre)
@@ -185,15 +186,16 @@ class Template:
 
 
 class _TurnedMask(NamedTuple):
-    """A mask in the search box, the voxels where it has a weight, and their extent per axis."""
+    """A mask in the search box, the voxels where it has a weight, their weights, and their extent per axis."""
 
     weights: NDArray[np.float64]
     points: NDArray[np.float64]
+    inside: NDArray[np.float64]
     support: tuple[tuple[int, int], ...]
 
     @classmethod
     def of(cls, weights: NDArray[np.float64]) -> "_TurnedMask":
-        return cls(weights, points_of(weights), _support(weights))
+        return cls(weights, points_of(weights), weights[weights > 0], _support(weights))
 
 
 def _is_identity(rotation: NDArray[np.float64]) -> bool:
