@@ -19,7 +19,7 @@ from benchmarks.measuring import Row, Table, Timer, alternate
 from benchmarks.rotations import EVERYWHERE, INSIDE, pytme
 from benchmarks.runs import Clock, listed
 from benchmarks.search import Search, rotation_timer
-from scorefold import match
+from scorefold import Match, match
 from scorefold.cluster import create_run, drive
 from scorefold.cluster.executor import SerialExecutor
 from scorefold.planning.prepare import prepare_match
@@ -98,20 +98,21 @@ def rescored(python: str | None, *, tiny: bool, repeats: int) -> Iterator[Table]
             # A search takes minutes, in which the machine may change its speed: timed before, between and after.
             rounds = [alternate(timers, -(-repeats // 3))]
             for pad_edges in (False, True):
-                searches.append((pad_edges, *_whole_search(planted, pad_edges=pad_edges)))
+                searches.append((pad_edges, _whole_search(planted, pad_edges=pad_edges)))
                 rounds.append(alternate(timers, -(-repeats // 3)))
         medians = {name: statistics.median(each[name] for each in rounds) for name in timers}
-        for pad_edges, clock, count, found in searches:
+        for pad_edges, found in searches:
             name = f"scorefold, compressed{', padded' if pad_edges else ''}"
-            searched = sum(clock.seconds[stage] for stage in ("compress", "score_leaf", "merge"))
-            medians[f"{name}, candidates not scored again"] = searched / count
+            searched = sum(found.clock.seconds[stage] for stage in ("compress", "score_leaf", "merge"))
+            medians[f"{name}, candidates not scored again"] = searched / found.rotations
             notes[f"{name}, candidates not scored again"] = EVERYWHERE if pad_edges else INSIDE
-            medians[f"{name}, the whole run"] = clock.seconds.total() / count
+            medians[f"{name}, the whole run"] = found.seconds
             notes[f"{name}, the whole run"] = (
                 "with maps, exact scores of all candidates, refined picks, report"
             )
             remarks.append(
-                f"{name.removeprefix('scorefold, ')}: {found}; seconds by stage: {listed(clock.seconds)}."
+                f"{name.removeprefix('scorefold, ')}: {found.candidates} candidates, {len(found.picks)} picks, "
+                f"{len(planted.positions)} copies planted; seconds by stage: {listed(found.clock.seconds)}."
             )
         rows = [
             Row(row, value, {to: value / medians[to] for to in against if to in medians}, notes[row])
@@ -153,24 +154,60 @@ def _of_one_rotation(
             yield timers, notes
 
 
-def _whole_search(planted: Planted, *, pad_edges: bool) -> tuple[Clock, int, str]:
-    """Run a compressed search in this process; return its times, number of rotations, and what it found."""
+@dataclass(frozen=True)
+class _Finished:
+    """A whole search: its times, its number of rotations, and what it found."""
+
+    clock: Clock
+    rotations: int
+    candidates: int
+    picks: pd.DataFrame
+
+    @property
+    def seconds(self) -> float:
+        """Seconds per rotation."""
+        return self.clock.seconds.total() / self.rotations
+
+
+def _whole_search(planted: Planted, **options: Any) -> _Finished:
+    """Search in this process, by the compressed engine if no other is named."""
     request = MatchRequest(
         targets=[planted.volume],
         template=planted.particle,
-        engine="compressed",
-        pad_edges=pad_edges,
-        **planted.options,
+        **{"engine": "compressed", **planted.options, **options},
     )
     with tempfile.TemporaryDirectory() as name:
         run = create_run(f"{name}/run", prepare_match(request))
         clock = Clock()
         drive(run, SerialExecutor(), render=False, on_progress=clock)
-        options = run.job.picks.digest
-        candidates = run.store.read_partial(run.plan.candidate_node(0, options).key)[0]
-        picks = run.store.read_partial(run.plan.pick_node(0, options).key)[0]
-    found = f"{len(candidates['positions'])} candidates, {len(picks['positions'])} picks, "
-    return clock, run.plan.rotation_count, f"{found}{len(planted.positions)} copies planted"
+        candidates = run.store.read_partial(run.plan.candidate_node(0, run.job.picks.digest).key)[0]
+        return _Finished(
+            clock, run.plan.rotation_count, len(candidates["positions"]), Match(f"{name}/run").picks
+        )
+
+
+def band_limited(_python: str | None, *, tiny: bool, repeats: int) -> list[Table]:  # noqa: ARG001
+    """Search for a template without what is finer than half of Nyquist's frequency, by both engines."""
+    edge, box, step, copies = (32, 12, 30.0, 1) if tiny else (128, 32, 10.0, 10)
+    planted = Planted.make((edge, box), 0.8, step, copies, seed=0)
+    found = {engine: _whole_search(planted, engine=engine, lowpass=0.5) for engine in ("exact", "compressed")}
+    exact, compressed = found.values()
+    rows = [
+        Row(
+            f"scorefold, {engine}",
+            one.seconds,
+            {"scorefold, exact": one.seconds / exact.seconds},
+            f"{listed(one.clock.seconds)} s",
+        )
+        for engine, one in found.items()
+    ]
+    same = _equal(exact.picks, compressed.picks)
+    remarks = [
+        f"{exact.rotations:,} rotations of a template of σ 0.8; {copies} copies in white noise. Whole runs.",
+        f"{same} of {len(exact.picks)} picks of the exact engine are the compressed one's, to the voxel.",
+    ]
+    title = f"Band-limited searches, target {edge}³, template {box}³, one core"
+    return [Table(title, "rotation", rows, remarks)]
 
 
 def recall(_python: str | None, *, tiny: bool, repeats: int) -> list[Table]:  # noqa: ARG001
@@ -222,5 +259,9 @@ def _equal(one: pd.DataFrame, other: pd.DataFrame) -> int:
     return int((np.abs(values[:, np.newaxis] - others).max(axis=2).min(axis=1) <= DIFFERENCE).sum())
 
 
-BENCHMARKS: dict[str, Callable[..., Iterable[Table]]] = {"rescored": rescored, "recall": recall}
+BENCHMARKS: dict[str, Callable[..., Iterable[Table]]] = {
+    "rescored": rescored,
+    "lowpass": band_limited,
+    "recall": recall,
+}
 """Benchmarks by the name that users give."""

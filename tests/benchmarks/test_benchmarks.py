@@ -49,6 +49,7 @@ def run(monkeypatch, capsys):
             "workers", ["bare loop over the leaves", "2 workers, whole run"], marks=pytest.mark.system
         ),
         pytest.param("rescored", ["scorefold, compressed, the whole run"], marks=pytest.mark.system),
+        pytest.param("lowpass", ["scorefold, exact", "scorefold, compressed"], marks=pytest.mark.system),
         pytest.param("recall", ["exact, σ 0.8", "compressed, σ 1.3"], marks=pytest.mark.long),
         pytest.param("throughput", ["floor, 12 images", "inspect run, 12 images"], marks=pytest.mark.long),
     ],

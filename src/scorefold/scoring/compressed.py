@@ -35,7 +35,7 @@ SAMPLED_CELLS = 12
 """How many cells, at most, have a rotation that is scored exactly too, for the statistics of the scores."""
 
 SAMPLED_ROTATIONS = 64
-"""Of how many rotations one is, at most, unless there are fewer: such a rotation takes as long as by the exact engine."""
+"""Of so many rotations one is, at most, unless there are fewer: it takes what it does with the exact engine."""
 
 
 def check_compressible(score: Score, template: Template) -> LinearScore:
