@@ -47,11 +47,27 @@ def test_residuals_are_those_of_the_sums_and_keep_the_tolerance(seed, tolerance)
 @given(seed=st.integers(0, 50), tolerance=st.floats(0.01, 0.95))
 def test_the_rank_is_the_first_in_use_that_suffices(seed, tolerance):
     rows = decaying(seed=seed)
-    squares = np.linalg.svd(rows, compute_uv=False) ** 2
-    left = 1 - np.cumsum(squares) / squares.sum()
+    left_vectors, values, _ = np.linalg.svd(rows, full_matrices=False)
+    norms = np.linalg.norm(rows, axis=1)
+    inside = np.sqrt(np.cumsum((left_vectors * values) ** 2, axis=1))
+    # Of arrays as long as the rows, in the direction of their parts in the space: |g|² - 2 g·h + |h|².
+    left = (2 * norms[:, np.newaxis] * (norms[:, np.newaxis] - inside)).sum(axis=0) / (norms**2).sum()
     assume(np.abs(left - tolerance**2).min() > 1e-5)  # single precision decides otherwise
     needed = 1 + int(np.argmax(left <= tolerance**2))
     assert Principal(rows).compressed(tolerance).rank == min(rank for rank in RANKS if rank >= needed)
+
+
+@given(seed=st.integers(0, 50), tolerance=st.sampled_from([0.1, 0.3, 0.9]))
+def test_sums_are_as_long_as_their_rows_and_point_to_their_part_in_the_space(seed, tolerance):
+    rows = decaying(seed=seed)
+    basis = Principal(rows).compressed(tolerance)
+    sums = basis.coefficients.astype(float) @ basis.vectors.astype(float)
+    np.testing.assert_allclose(np.linalg.norm(sums, axis=1), np.linalg.norm(rows, axis=1), rtol=1e-3)
+    nearest = rows @ basis.vectors.T.astype(float) @ basis.vectors.astype(float)
+    cosines = (
+        np.einsum("rv,rv->r", sums, nearest) / np.linalg.norm(sums, axis=1) / np.linalg.norm(nearest, axis=1)
+    )
+    np.testing.assert_allclose(cosines, 1, atol=1e-3)
 
 
 @pytest.mark.parametrize(("rank", "used"), [(1, 1), (2, 2), (6, 6), (7, 8), (9, 10)])

@@ -80,6 +80,16 @@ def test_a_candidate_that_is_not_of_interest_may_lie_next_to_a_voxel_that_is():
     assert climbed(scores, [(2, 3)])[0] == []
 
 
+def test_a_peak_is_found_where_its_highest_synthesised_score_lies_voxels_away():
+    """Nothing next to the candidate is of interest, but all the way from it to the peak might be."""
+    scores, synthesised = np.zeros((9, 15)), np.zeros((9, 15))
+    scores[4, 8] = 0.6
+    synthesised[4, 3:9] = np.linspace(0.6, 0.52, 6)
+    assert climbed(scores, [(4, 3)], synthesised=synthesised)[0] == [(4, 8)]
+    synthesised[4, 5] = 0.3  # what cannot be of interest is not passed
+    assert climbed(scores, [(4, 3)], synthesised=synthesised)[0] == []
+
+
 def test_of_equal_neighbours_the_first_is_the_maximum():
     scores = np.zeros((9, 9))
     scores[4, 3:6] = 0.7

@@ -139,8 +139,8 @@ def test_statistics_are_those_of_the_exact_engine_within_a_percent(ndim, a_searc
     (exact,) = search.exactly(lambda _: ScoreMoments())
     (found,) = search.compressed(0.3, lambda _: ApproximateScoreMoments())
     assert found.count == exact.count
-    # What the residual takes is a few percent of the deviation; the sample gives it back.
-    assert found.scores.std < 0.99 * exact.std
+    # Sums as long as their templates vary as these do, before the sample says how much.
+    assert found.scores.std == pytest.approx(exact.std, rel=0.01)
     assert found.std == pytest.approx(exact.std, rel=0.01)
     assert found.mean == pytest.approx(exact.mean, abs=0.01 * exact.std)
 
@@ -161,14 +161,15 @@ def test_a_mask_that_turns_with_the_template_is_refused():
 
 @pytest.mark.parametrize("tolerance", [0.0, 0.3])
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_a_finer_basis_begins_like_the_coarse_one_and_leaves_less_out(ndim, tolerance, a_search):
+def test_a_finer_basis_holds_the_coarse_one_and_leaves_less_out(ndim, tolerance, a_search):
     search = a_search(ndim)
     for cell in range(len(search.cells)):
         coarse, finer = search.filters.bases(cell, tolerance)
         filters = np.stack([search.filters.of_rotation(i) for i in search.cells.ids(cell)])
         alone = Principal(filters).compressed(tolerance)
         np.testing.assert_array_equal(coarse.vectors, alone.vectors)
-        np.testing.assert_allclose(finer.vectors[: coarse.rank], coarse.vectors, atol=1e-6)
+        common = coarse.vectors @ finer.vectors.T
+        np.testing.assert_allclose(common @ common.T, np.eye(coarse.rank), atol=1e-4)
         assert np.sqrt(np.mean(finer.residuals**2)) <= tolerance / FINER + 1e-3
 
 

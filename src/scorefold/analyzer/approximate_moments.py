@@ -64,8 +64,8 @@ class ApproximateMoments:
 class ApproximateScoreMoments(AbstractAnalyzer[ApproximateMoments, ApproximateMoments]):
     """Mean and variance of scores that are known up to a residual, for some rotations exactly.
 
-    What a low-rank synthesis of score maps leaves out is missing in their variance. The exact score maps of a few
-    rotations say how much.
+    A low-rank synthesis of score maps may vary more or less than these do. The exact score maps of a few rotations say
+    by how much.
 
     Parameters
     ----------

@@ -20,7 +20,10 @@ RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80
 
 @dataclass(frozen=True)
 class Basis:
-    """Arrays g_r as sums of an orthonormal basis, g_r ≈ Σ_k a_rk b_k.
+    """Arrays g_r as sums of an orthonormal basis, g_r ≈ Σ_k a_rk b_k, of the norms of the arrays.
+
+    The nearest sums would be shorter: those of noise would vary less than products with the arrays do, and what the
+    basis lacks of a signal would be twice as much.
 
     Attributes
     ----------
@@ -80,16 +83,19 @@ class Principal:
 
     def __init__(self, arrays: Array) -> None:
         self._rows = np.ascontiguousarray(arrays, np.float32)
+        self._norms = np.einsum("rv,rv->r", self._rows, self._rows, dtype=np.float64)
         with one_thread():
             values, vectors = linalg.eigh((self._rows @ self._rows.T).astype(np.float64))
         self._values, self._axes = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
 
     def rank(self, tolerance: float) -> int:
         """Return the smallest rank whose basis leaves no more than a tolerance."""
-        total = float(self._values.sum())
-        left = np.append(total, total - np.cumsum(self._values))  # what rank 0, 1, ... leaves
-        enough = left <= tolerance**2 * total
-        return int(np.argmax(enough)) if enough.any() else len(self._values)
+        inside = np.cumsum(
+            self._axes**2 * self._values, axis=1
+        )  # of the squares of the arrays, in rank 1, 2, ...
+        left = _squared_distance(self._norms[:, np.newaxis], inside).sum(axis=0)
+        enough = left <= tolerance**2 * self._norms.sum()
+        return int(np.argmax(enough)) + 1 if enough.any() else len(self._values)
 
     def compressed(self, tolerance: float) -> Basis:
         """Return the smallest basis that represents the arrays up to a tolerance.
@@ -121,10 +127,20 @@ class Principal:
         """Return the basis of a rank, or of the number of arrays if that is smaller."""
         kept = min(rank, len(self._values))
         scale = np.sqrt(np.maximum(self._values[:kept], self._values[0] * 1e-12 or 1.0))
+        nearest = self._axes[:, :kept] * scale
+        inside = (nearest**2).sum(axis=1)
+        longer = np.sqrt(self._norms / np.where(inside > 0, inside, 1.0))
         with one_thread():
-            basis = ((self._axes[:, :kept] / scale).T.astype(np.float32)) @ self._rows
-        coefficients = self._axes[:, :kept] * scale
-        norms = np.einsum("rv,rv->r", self._rows, self._rows, dtype=np.float64)
-        left = np.maximum(norms - (coefficients**2).sum(axis=1), 0.0)
-        residuals = np.sqrt(left / np.where(norms > 0, norms, 1.0))
-        return Basis(basis, coefficients.astype(np.float32), residuals.astype(np.float32))
+            coefficients = nearest * longer[:, np.newaxis]
+            # Columns that were orthogonal are no more: other axes of the same space are chosen.
+            turn = linalg.eigh(coefficients.T @ coefficients)[1][:, ::-1]
+            basis = (self._axes[:, :kept] / scale @ turn).T.astype(np.float32) @ self._rows
+            coefficients = coefficients @ turn
+        left = _squared_distance(self._norms, inside) / np.where(self._norms > 0, self._norms, 1.0)
+        return Basis(basis, coefficients.astype(np.float32), np.sqrt(left).astype(np.float32))
+
+
+def _squared_distance(norms: Array, inside: Array) -> Array:
+    """Return |g - h|², where h is as long as g, but points to its part in a space, from |g|² and the part's square."""
+    distance: Array = 2.0 * np.maximum(norms - np.sqrt(norms * np.maximum(inside, 0.0)), 0.0)
+    return distance

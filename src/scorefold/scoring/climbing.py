@@ -51,8 +51,9 @@ class Climber:
 
     A candidate's own voxel is looked at first. Of those next to it, the ones are passed over which are not believed to
     be higher, or to be of interest: where a candidate has an exact score, by the largest residual; where it is of no
-    interest itself, by the typical one, as voxels are passed over when candidates are looked for. All candidates near a
-    peak share what is found; a voxel is looked at again only where a lower score than before is of interest.
+    interest itself, by the typical one, as voxels are passed over when candidates are looked for. Where none of them is
+    of interest, the search goes on next to those that might have been. All candidates near a peak share what is found;
+    a voxel is looked at again only where a lower score than before is of interest.
 
     Parameters
     ----------
@@ -119,14 +120,14 @@ class Climber:
             tops = {voxel: self._top(voxel) for voxel in climbing}
             climbing = []
             for voxel, top in tops.items():
-                if top is None:
-                    continue
                 if top == voxel:
                     score, rotation_id = self.exact[top]
                     maxima.append(Candidate(top, rotation_id, score))
-                elif top not in climbed:
-                    climbed.add(top)
-                    climbing.append(top)
+                    continue
+                for other in self._beyond(voxel) if top is None else [top]:
+                    if other not in climbed:
+                        climbed.add(other)
+                        climbing.append(other)
         return maxima
 
     def look_around(self, maxima: Sequence[Candidate], apart: int) -> list[Candidate]:
@@ -153,6 +154,17 @@ class Climber:
         """Return the highest of a voxel and those next to it, if any is known; of equal ones the first in C order."""
         scored = [other for other in self._around(voxel, self._local.reach) if other in self.exact]
         return min(scored, key=lambda other: (-self.exact[other][0], other), default=None)
+
+    def _beyond(self, voxel: Voxel) -> Iterator[Voxel]:
+        """Yield the voxels next to one, where no score of interest is known, that might have had one.
+
+        The highest synthesised score of a peak may lie further than one voxel from its highest exact one, and have no
+        score of interest around it.
+        """
+        enough = self._enough(self._at_least, self._typical_residual)
+        for other in self._around(voxel, self._local.reach):
+            if self._synthesised[self._place(other)] >= enough:
+                yield other
 
     def _wanted(self, climbing: Sequence[Voxel]) -> dict[Voxel, float]:
         """Return the voxels to look at next to some, and which scores are of interest there."""

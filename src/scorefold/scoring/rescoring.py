@@ -37,16 +37,16 @@ TOGETHER = 8
 def synthesis_slack(scores: Any, residual: Any, std: float) -> Any:
     """Return how far a synthesised score is believed to be from the exact one, at most.
 
-    A signal lacks the square of the residual; noise, whose scores have a standard deviation, changes it by the residual
-    times that.
+    A signal lacks half of the square of the residual; noise, whose scores have a standard deviation, changes it by the
+    residual times that.
 
     Examples
     --------
     >>> round(float(synthesis_slack(0.5, residual=0.2, std=0.0)), 6)
-    0.02
+    0.01
     """
     rho = np.maximum(residual, LEAST_RESIDUAL)
-    return np.sqrt((rho**2 * np.maximum(scores, 0.0)) ** 2 + (NOISE_STDS * rho * std) ** 2)
+    return np.sqrt((rho**2 / 2 * np.maximum(scores, 0.0)) ** 2 + (NOISE_STDS * rho * std) ** 2)
 
 
 _slack = compiled(synthesis_slack)
@@ -75,7 +75,7 @@ class Rescorer:
     """Finds the best exact score over all rotations of voxels at which a synthesis found high ones.
 
     The bases give approximate scores of all rotations at one position for the price of a few products. What they lack
-    is known: with residual ρ, a score s of a signal lacks at most about ρ² s, and noise whose scores have standard
+    is known: with residual ρ, a score s of a signal lacks at most about ρ² s/2, and noise whose scores have standard
     deviation σ changes it by about ρ σ. Finer bases are looked at where the coarse ones do not rule out a cell.
     Rotations are scored exactly in the order of these bounds, until the best exact score exceeds the next bound.
 

@@ -100,7 +100,7 @@ def find_candidates(run: MatchRun, node: Node) -> str:
     files = create_maps(run, node.target) | maps.build_levels()
     moments = statistics.moments
     threshold = resolve_threshold(run, moments)
-    scores, rotations = maps.level("scores"), maps.level("rotations")
+    scores, rotations = (_at_hand(maps.level(name)) for name in ("scores", "rotations"))
     best = _maximum(scores)
     counts, edges = _histogram(run, scores, rotations, max(best, threshold))
     if run.compressed:
@@ -240,7 +240,12 @@ def _histogram(
     return counts, edges
 
 
-def _maximum(scores: Any) -> float:
+def _at_hand(stored: Any) -> Map:
+    """Return a map that is no more than one block as an array, which is read once for all that looks at it."""
+    return np.asarray(stored[...]) if math.prod(stored.shape) <= BLOCK_VOXELS else stored
+
+
+def _maximum(scores: Map) -> float:
     return max(float(np.max(scores[core])) for core, _ in blocks(scores.shape, 0))
 
 
