@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from scorefold.scoring.local import LocalScores
-from scorefold.scoring.rescoring import Rescorer, synthesis_slack
+from scorefold.scoring.rescoring import CANDIDATE_STDS, NOISE_STDS, Rescorer, synthesis_slack
 from scorefold.scoring.score import TargetTile
 from scorefold.scoring.tile import Tile
 
@@ -22,6 +22,9 @@ WINDOW_BYTES = 2**27
 
 CLIMBS = 8
 """How often the maximum may lie beside the voxel that was looked at."""
+
+PASSED_STDS = 1.5
+"""`CANDIDATE_STDS` for voxels that are passed on the way to a peak: there are few such ways, and many voxels."""
 
 NEAR = 4
 """Edge of the blocks of voxels that are looked at one after the other."""
@@ -161,7 +164,7 @@ class Climber:
         The highest synthesised score of a peak may lie further than one voxel from its highest exact one, and have no
         score of interest around it.
         """
-        enough = self._enough(self._at_least, self._typical_residual)
+        enough = self._enough(self._at_least, self._typical_residual, PASSED_STDS)
         for other in self._around(voxel, self._local.reach):
             if self._synthesised[self._place(other)] >= enough:
                 yield other
@@ -172,7 +175,11 @@ class Climber:
         for voxel in climbing:
             known = voxel in self.exact
             at_least = max(self.exact[voxel][0], self._at_least) if known else self._at_least
-            enough = self._enough(at_least, self._largest_residual if known else self._typical_residual)
+            enough = (
+                self._enough(at_least, self._largest_residual, NOISE_STDS)
+                if known
+                else self._enough(at_least, self._typical_residual)
+            )
             if known and self._beside is not None:
                 at_least, enough = self._beside, -np.inf
             for other in self._promising(self._around(voxel, self._local.reach), at_least, enough):
@@ -213,9 +220,9 @@ class Climber:
             ):
                 yield voxel
 
-    def _enough(self, at_least: float, residual: float) -> float:
+    def _enough(self, at_least: float, residual: float, noise_stds: float = CANDIDATE_STDS) -> float:
         """Return which synthesised scores may belong to exact ones that are of interest."""
-        return at_least - float(synthesis_slack(at_least, residual, self._std))
+        return at_least - float(synthesis_slack(at_least, residual, self._std, noise_stds))
 
     def _look(self, wanted: Mapping[Voxel, float]) -> None:
         """Find the best exact scores of voxels, if they are of interest: as many together as memory allows."""

@@ -21,6 +21,12 @@ NOISE_STDS = 3.5
 One in two thousand scores of Gaussian noise is further off.
 """
 
+CANDIDATE_STDS = 3.0
+"""The same for positions that are judged by their best synthesised score alone.
+
+Few copies lie barely above a threshold, and much noise barely below it.
+"""
+
 HELD_BYTES = 2**25
 """Memory for turned templates, which the voxels next to a candidate share."""
 
@@ -34,7 +40,7 @@ TOGETHER = 8
 """Rotations that are scored before the best so far is looked at; always as many, whose products round alike."""
 
 
-def synthesis_slack(scores: Any, residual: Any, std: float) -> Any:
+def synthesis_slack(scores: Any, residual: Any, std: float, noise_stds: float = NOISE_STDS) -> Any:
     """Return how far a synthesised score is believed to be from the exact one, at most.
 
     A signal lacks half of the square of the residual; noise, whose scores have a standard deviation, changes it by the
@@ -46,7 +52,7 @@ def synthesis_slack(scores: Any, residual: Any, std: float) -> Any:
     0.01
     """
     rho = np.maximum(residual, LEAST_RESIDUAL)
-    return np.sqrt((rho**2 / 2 * np.maximum(scores, 0.0)) ** 2 + (NOISE_STDS * rho * std) ** 2)
+    return np.sqrt((rho**2 / 2 * np.maximum(scores, 0.0)) ** 2 + (noise_stds * rho * std) ** 2)
 
 
 _slack = compiled(synthesis_slack)

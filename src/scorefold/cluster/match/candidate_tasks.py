@@ -17,7 +17,7 @@ from scorefold.cluster.match.search_tasks import create_maps, moments_from_json
 from scorefold.planning.job import PickOptions, Target
 from scorefold.planning.node import Node
 from scorefold.scoring.climbing import CLIMBS
-from scorefold.scoring.rescoring import synthesis_slack
+from scorefold.scoring.rescoring import CANDIDATE_STDS, synthesis_slack
 from scorefold.scoring.threshold import false_positive_threshold
 from scorefold.store import ResultMaps
 
@@ -141,7 +141,7 @@ def _approximate_peaks(
 ) -> Peaks:
     """Return the maxima of synthesised scores whose exact scores may be those of picks."""
     residual, options = run.residuals[0], run.job.picks
-    lowest = threshold - float(synthesis_slack(threshold, residual, std))
+    lowest = threshold - float(synthesis_slack(threshold, residual, std, CANDIDATE_STDS))
     everything = replace(options, min_distance=1.0, top=None, boundary=max(options.boundary - FARTHEST, 0))
     found = call_peaks(run, target, scores, rotations, lowest, everything)
     values = found.scores.astype(np.float64)
