@@ -74,6 +74,17 @@ def test_slow_machines_get_shorter_blocks():
     assert blocks[-1] == 1
 
 
+@pytest.mark.parametrize(("leaves", "blocks"), [(0.2, 1), (1.03, 1), (1.4, 1), (2.1, 2), (3.8, 4)])
+def test_a_set_is_cut_into_blocks_of_one_length(leaves, blocks):
+    """A rest of a few rotations would prepare its tiles for little."""
+    shortest, count = 0.25, len(ROTATIONS)  # seconds that a leaf of next to no work is meant to last
+    seconds = leaves * shortest / count
+    plan = planned([(500, 500)], calibration=lambda _: Calibration(seconds, 0.0))[0]
+    block = plan.groups[0].rotation_block
+    assert -(-count // block) == blocks
+    assert count - (blocks - 1) * block > block - blocks
+
+
 def test_more_workers_get_more_leaves():
     counts = [planned([(500, 500)] * 4, workers=workers, calibration=lambda _: Calibration(0, 1))[0].leaf_count
               for workers in (1, 4, 16)]  # fmt: skip
