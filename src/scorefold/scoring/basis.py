@@ -90,9 +90,8 @@ class Principal:
 
     def rank(self, tolerance: float) -> int:
         """Return the smallest rank whose basis leaves no more than a tolerance."""
-        inside = np.cumsum(
-            self._axes**2 * self._values, axis=1
-        )  # of the squares of the arrays, in rank 1, 2, ...
+        # Of the squares of the arrays, what lies in the spaces of rank 1, 2, ...
+        inside = np.cumsum(self._axes**2 * self._values, axis=1)
         left = _squared_distance(self._norms[:, np.newaxis], inside).sum(axis=0)
         enough = left <= tolerance**2 * self._norms.sum()
         return int(np.argmax(enough)) + 1 if enough.any() else len(self._values)
