@@ -83,5 +83,6 @@ def test_a_wrong_name_is_refused_with_the_names_there_are():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert (
-        "volumes, images, bases, figures, throughput, workers, units, merges, rescored, recall" in done.stderr
+        "volumes, images, bases, figures, throughput, workers, units, merges, rescored, lowpass, recall"
+        in done.stderr
     )
