@@ -58,7 +58,7 @@ class Search:
         if ndim == 2:
             self.rotations, self.angle, values = plane_rotations(9.0), 40.0, rng.normal(size=(11, 11))
         else:
-            self.rotations, self.angle = space_rotations(45), 75.0
+            self.rotations, self.angle = space_rotations(45), 90.0
             values = chain_density(rng, 8, blur=0.8)
         score = get_score(name)
         mask = template_mask("sphere", values.shape)

@@ -9,9 +9,9 @@ from scorefold.analyzer import (
     ScoreMoments,
 )
 from scorefold.errors import InputError
-from scorefold.rotations import plane_rotations, rotation_cells
+from scorefold.rotations import plane_rotations, rotation_cells, space_rotations
 from scorefold.scoring.basis import RANKS, Principal
-from scorefold.scoring.compressed import FINER, CellFilters, check_compressible
+from scorefold.scoring.compressed import FINER, CellFilters, check_compressible, search_cells
 from scorefold.scoring.masks import template_mask
 from scorefold.scoring.score import get_score
 from scorefold.scoring.template import Template
@@ -181,3 +181,35 @@ def test_a_finer_basis_is_as_fine_as_ranks_allow():
     coarse, finer = filters.bases(0, 0.1)
     assert coarse.rank < finer.rank == RANKS[-1]
     assert finer.residuals.mean() > 0.1 / FINER
+
+
+@pytest.mark.parametrize(("ndim", "size"), [(2, 21), (2, 16), (3, 11), (3, 12)])
+def test_cells_that_are_turns_share_a_basis(ndim, size):
+    rotations = plane_rotations(5) if ndim == 2 else space_rotations(30)
+    template = Template(
+        np.random.default_rng(0).normal(size=(size,) * ndim),
+        template_mask("sphere", (size,) * ndim),
+        rotations,
+    )
+    cells = search_cells(template, rotations, 45.0)
+    assert cells.turns == (4 if ndim == 2 else 24)
+    filters = CellFilters(template, rotations, get_score("NCC"), cells)
+    for cell in range(len(cells)):
+        finer = filters.bases(cells.model(cell), 0.3)[1]
+        basis = filters.turned(finer, cell)
+        exact = np.stack([filters.of_rotation(i) for i in cells.ids(cell)])
+        off = np.linalg.norm(exact - basis.coefficients @ basis.vectors, axis=1)
+        np.testing.assert_allclose(off / np.linalg.norm(exact, axis=1), basis.residuals, atol=1e-3)
+        assert basis.residuals.max() < 0.2
+
+
+@pytest.mark.parametrize("case", ["box", "mask", "rotations"])
+def test_cells_are_on_their_own_where_a_turn_changes_more_than_the_template(case):
+    shape = (12, 13) if case == "box" else (13, 13)
+    rotations = plane_rotations(8) if case == "rotations" else plane_rotations(5)
+    mask = template_mask("disk", shape, radius=5.0)
+    if case == "mask":
+        mask[6, 0] = 5e-4  # still a disk, within its tolerance
+    template = Template(np.random.default_rng(0).normal(size=shape), mask, rotations)
+    assert template.invariant
+    assert search_cells(template, rotations, 45.0).turns == 1

@@ -10,10 +10,10 @@ from scorefold.analyzer import AnalyzerProduct, ApproximateScoreMoments, MaxScor
 from scorefold.errors import InputError
 from scorefold.planning.calibration import Calibration, calibrate, engine_calibration, largest_tile
 from scorefold.planning.job import SearchOptions
-from scorefold.planning.plan import CELLS_OF_A_PARTIAL
-from scorefold.rotations import rotation_cells, rotation_spacing
+from scorefold.planning.plan import BASES_OF_A_PARTIAL
+from scorefold.rotations import rotation_spacing
 from scorefold.scoring.basis import RANKS, Basis
-from scorefold.scoring.compressed import CellFilters, CompressedEngine, check_compressible
+from scorefold.scoring.compressed import CellFilters, CompressedEngine, check_compressible, search_cells
 from scorefold.scoring.engine import ExactEngine
 from scorefold.scoring.fft import FourierProvider
 from scorefold.scoring.score import get_score
@@ -75,7 +75,7 @@ def choose_engine(
         raise
     measured = {
         angle: seconds_per_rotation(search, angle, template, rotations, transforms, fft_shape, tiles)
-        for angle in _angles(search, rotations)
+        for angle in _angles(search, template, rotations)
     }
     best = min(measured, key=lambda angle: measured[angle])
     if search.engine == "auto":
@@ -85,14 +85,16 @@ def choose_engine(
     return replace(search, engine="compressed", cell_angle=best)
 
 
-def _angles(search: SearchOptions, rotations: NDArray[np.float64]) -> list[float]:
+def _angles(search: SearchOptions, template: Template, rotations: NDArray[np.float64]) -> list[float]:
     """Return the cell angles to choose from, rounded so that they can be given again."""
     if search.cell_angle is not None:
         return [search.cell_angle]
     spacing = rotation_spacing(rotations)
     sizes = [float(np.clip(round(size * spacing, 1), 0.5, 90.0)) for size in CELL_SIZES[rotations.shape[1]]]
     usable = [
-        angle for angle in dict.fromkeys(sizes) if rotation_cells(rotations, angle).largest <= LARGEST_CELL
+        angle
+        for angle in dict.fromkeys(sizes)
+        if search_cells(template, rotations, angle).largest <= LARGEST_CELL
     ]
     return usable or sizes[:1]
 
@@ -109,7 +111,9 @@ def seconds_per_rotation(
     """Measure what a rotation costs a tile in cells of an angle: its share of the basis, which all tiles share."""
     sample = CellSample(replace(search, cell_angle=angle), template, rotations, transforms, fft_shape)
     count = len(sample.filters.cells.ids(sample.cell))
-    shared = sample.compress_seconds / tiles + sample.calibration.rotation / min(tiles, TYPICAL_BATCH)
+    shared = sample.compress_seconds / sample.filters.cells.turns / tiles + sample.calibration.rotation / min(
+        tiles, TYPICAL_BATCH
+    )
     return (shared + sample.calibration.tile) / count
 
 
@@ -147,14 +151,14 @@ def basis_size(search: SearchOptions, template: Template, rotations: NDArray[np.
     """
     if search.cell_angle is None or search.tolerance is None:
         raise ValueError("a search without cells")
-    cells = rotation_cells(rotations, search.cell_angle)
+    cells = search_cells(template, rotations, search.cell_angle)
     if cells.largest > LARGEST_CELL:
         raise InputError(
             f"cell angle {search.cell_angle:g}: its largest cell has {cells.largest:,} rotations, more than "
             f"{LARGEST_CELL}. Use a smaller --cell-angle."
         )
     filters = CellFilters(template, rotations, get_score(search.score), cells)
-    basis, finer = filters.bases(int(np.argmax(np.diff(cells.starts))), search.tolerance)
+    basis, finer = filters.bases(cells.model(int(np.argmax(np.diff(cells.starts)))), search.tolerance)
     rank, finer_rank = (
         next((larger for larger in RANKS if larger > one.rank), one.rank) for one in (basis, finer)
     )
@@ -162,8 +166,8 @@ def basis_size(search: SearchOptions, template: Template, rotations: NDArray[np.
     return BasisSize(
         rank,
         cells.largest * voxels,
-        CELLS_OF_A_PARTIAL * rank * voxels,
-        CELLS_OF_A_PARTIAL * finer_rank * voxels,
+        BASES_OF_A_PARTIAL * rank * voxels,
+        BASES_OF_A_PARTIAL * finer_rank * voxels,
     )
 
 
@@ -175,11 +179,11 @@ class CellSample:
     filters : CellFilters
         The cells and their filters.
     cell : int
-        A cell of median size.
+        A cell of median size, of which others may be turns.
     basis : Basis
         Its basis.
     compress_seconds : float
-        To make the basis.
+        To make the basis, and no turn of it.
     calibration : Calibration
         To fold the cell: its filters' transforms once, and each tile.
     """
@@ -195,10 +199,10 @@ class CellSample:
         if search.cell_angle is None or search.tolerance is None:
             raise ValueError("a search without cells")
         score = get_score(search.score)
-        cells = rotation_cells(rotations, search.cell_angle)
+        cells = search_cells(template, rotations, search.cell_angle)
         self.filters = CellFilters(template, rotations, score, cells)
         sizes = np.diff(cells.starts)
-        self.cell = int(np.argsort(sizes, kind="stable")[len(sizes) // 2])
+        self.cell = cells.model(int(np.argsort(sizes, kind="stable")[len(sizes) // 2]))
         self.filters.of_rotation(0)  # compiles
         started = time.perf_counter()
         self.basis: Basis = self.filters.bases(self.cell, search.tolerance)[0]

@@ -82,10 +82,10 @@ def estimate(
     workers : int
         Number of workers with one thread each.
     compress_seconds : float
-        To make the basis of a cell.
+        To make a basis.
     """
     partials = results = 0
-    seconds = compress_seconds * (plan.cell_count or 0)
+    seconds = compress_seconds * (plan.cell_count or 0) / plan.cell_turns
     worker_bytes = 0
     for group in plan.groups:
         positions = sum(math.prod(tile.shape) for tile in group.tiles) * len(group.targets)

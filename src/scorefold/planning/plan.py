@@ -11,7 +11,7 @@ from scorefold.planning.node import Node, merge_count, merge_tree, root_key
 from scorefold.planning.tiling import Tiling
 from scorefold.scoring.tile import Tile
 
-CELLS_OF_A_PARTIAL = 4
+BASES_OF_A_PARTIAL = 4
 """Cells whose bases are made by one task and kept in one partial."""
 
 
@@ -75,6 +75,8 @@ class Plan:
         Choice of the Fourier provider, the same for every worker.
     cell_count : int or None
         Number of cells of the rotation set that are folded as wholes; None where every rotation is folded alone.
+    cell_turns : int
+        How many cells have the same bases, turned.
     """
 
     box: tuple[int, ...]
@@ -83,6 +85,7 @@ class Plan:
     memory_limit: int
     wisdom: str = field(default="", repr=False)
     cell_count: int | None = None
+    cell_turns: int = 1
 
     @cached_property
     def _first_batches(self) -> list[int]:
@@ -172,20 +175,20 @@ class Plan:
         return [] if self.cell_count is None else self._bases(0, self.cell_count)
 
     def compress_node(self, cell: int) -> Node:
-        """Return the work that makes the basis of a cell, and those of its block."""
+        """Return the work that makes the basis of a cell, or the one it is a turn of, and those of its block."""
         return self._bases(cell, cell + 1)[0]
 
     def _bases(self, first: int, stop: int) -> list[Node]:
         """Return the work that makes the bases of a range of cells."""
         if self.cell_count is None:
             return []
-        blocks = range(first // CELLS_OF_A_PARTIAL, -(-stop // CELLS_OF_A_PARTIAL))
-        starts = [block * CELLS_OF_A_PARTIAL for block in blocks]
+        cells = BASES_OF_A_PARTIAL * self.cell_turns
+        starts = [block * cells for block in range(first // cells, -(-stop // cells))]
         return [
             Node(
                 "compress",
                 f"compress-c{start:07d}",
-                rotations=(start, min(start + CELLS_OF_A_PARTIAL, self.cell_count)),
+                rotations=(start, min(start + cells, self.cell_count)),
             )
             for start in starts
         ]
@@ -233,6 +236,7 @@ class Plan:
             "memory_limit": self.memory_limit,
             "wisdom": self.wisdom,
             "cell_count": self.cell_count,
+            "cell_turns": self.cell_turns,
             "groups": [
                 {
                     "tiling": group.tiling.to_json(),
@@ -263,6 +267,7 @@ class Plan:
             value["memory_limit"],
             value["wisdom"],
             value["cell_count"],
+            value.get("cell_turns", 1),
         )
 
 

@@ -115,7 +115,7 @@ def make_plan(
     wisdom = provider(search.fft).learn(fft_shapes, template.box, sorted({search.dtype, "float64"}))
     transforms = provider(search.fft, wisdom)
     score = get_score(search.score)
-    steps, cell_count, compress_seconds = len(rotations), None, 0.0
+    steps, cell_count, cell_turns, compress_seconds = len(rotations), None, 1, 0.0
     if search.engine == "exact":
         measure = calibration or (
             lambda shape: calibrate(template, rotations, score, transforms, shape, search.dtype, seconds=0.3)
@@ -126,7 +126,7 @@ def make_plan(
         }
         sample = next(iter(samples.values()))
         steps = cell_count = len(sample.filters.cells)
-        compress_seconds = sample.compress_seconds
+        cell_turns, compress_seconds = sample.filters.cells.turns, sample.compress_seconds
         measure = calibration or (lambda shape: samples[shape].calibration)
     calibrations = _calibrations(fft_shapes, measure)
 
@@ -139,7 +139,7 @@ def make_plan(
         _group(tiling, tuple(targets), steps, memory, calibrations[tiling.fft_shape], wanted)
         for tiling, targets in tilings.values()
     )
-    plan = Plan(template.box, len(rotations), groups, memory_limit, wisdom, cell_count)
+    plan = Plan(template.box, len(rotations), groups, memory_limit, wisdom, cell_count, cell_turns)
     return plan, estimate(plan, memory, calibrations, workers, compress_seconds)
 
 

@@ -124,7 +124,7 @@ def _compressed_parts(engine: ExactEngine, tile: Tile, target: Any, sample: Cell
     back = basis.rank * _seconds(lambda: engine.terms(tile, target, prepared))
     fold = sample.calibration.leaf_seconds(1, 1) - forward - back
     return {
-        "turn the templates, make the basis": sample.compress_seconds / count,
+        "turn the templates, make the basis": sample.compress_seconds / count / filters.cells.turns,
         "transform the basis": forward / count,
         "multiply and transform back": back / count,
         "sum and fold the scores": max(fold, 0.0) / count,

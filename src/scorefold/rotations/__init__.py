@@ -10,6 +10,7 @@ from scorefold.rotations.conventions import (
 )
 from scorefold.rotations.covering import covering_radius
 from scorefold.rotations.files import read_rotations, write_rotations
+from scorefold.rotations.orbits import grid_orbits, grid_rotations
 from scorefold.rotations.plane import plane_rotations
 from scorefold.rotations.space import space_rotations
 from scorefold.rotations.spacing import rotation_spacing
@@ -22,6 +23,8 @@ __all__ = [
     "check_rotations",
     "covering_radius",
     "geodesic_angle",
+    "grid_orbits",
+    "grid_rotations",
     "matrix_to_angle",
     "matrix_to_relion",
     "plane_rotations",

@@ -1,13 +1,13 @@
 """Cells: a rotation set cut into groups of neighbouring rotations."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import KDTree
 
 from scorefold.errors import InputError
+from scorefold.rotations.orbits import grid_orbits, grid_products
 from scorefold.rotations.plane import plane_rotations
 from scorefold.rotations.space import space_rotations
 from scorefold.rotations.spacing import points_of_rotations
@@ -24,16 +24,20 @@ class RotationCells:
         All ids, cell after cell, ascending within each.
     starts : ndarray of int32, shape (cells + 1,)
         Where each cell begins in `order`, and the end of the last.
-    centres : ndarray, shape (cells, e)
-        Points on the circle (e = 2) or the sphere of quaternions (e = 4) that the cells lie around.
-    angle : float
-        Spacing of the centres in degrees.
+    centres : ndarray of float64, shape (cells, d, d)
+        Rotations that the cells lie around.
+    turns : int
+        How many cells that follow each other are turns of the first of them, by ``grid_rotations(d)`` in their order:
+        1 where every cell is on its own.
+    orbits : ndarray of int32, shape (n,)
+        Which orbit of turns a rotation belongs to.
     """
 
     order: NDArray[np.int32]
     starts: NDArray[np.int32]
     centres: NDArray[np.float64]
-    angle: float
+    turns: int
+    orbits: NDArray[np.int32]
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -42,28 +46,24 @@ class RotationCells:
         """Return the rotation ids of a cell, ascending."""
         return self.order[self.starts[cell] : self.starts[cell + 1]]
 
-    @cached_property
-    def cell_of(self) -> NDArray[np.int32]:
-        """The cell of every rotation id."""
-        cells = np.empty(len(self.order), np.int32)
-        cells[self.order] = np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.starts))
-        return cells
+    def model(self, cell: int) -> int:
+        """Return the cell of which this one is a turn."""
+        return cell - cell % self.turns
+
+    def model_rows(self, cell: int) -> NDArray[np.intp]:
+        """Return which rotation of the model, by its row there, becomes each of this cell by the turn."""
+        in_model = np.argsort(self.orbits[self.ids(self.model(cell))])
+        rows = np.empty_like(in_model)
+        rows[np.argsort(self.orbits[self.ids(cell)])] = in_model
+        return rows
 
     @property
     def largest(self) -> int:
         """Number of rotations of the largest cell."""
         return int(np.diff(self.starts).max())
 
-    def neighbours(self, cell: int, angle: float) -> NDArray[np.int64]:
-        """Return the cells, `cell` among them, whose centres lie within an angle in degrees of its centre."""
-        cosines = self.centres @ self.centres[cell]
-        if self.centres.shape[1] == 4:
-            # q and -q are one rotation; between rotations ω apart the cosine is cos(ω/2).
-            return np.flatnonzero(np.abs(cosines) >= np.cos(np.radians(angle) / 2))
-        return np.flatnonzero(cosines >= np.cos(np.radians(angle)))
 
-
-def rotation_cells(rotations: ArrayLike, angle: float) -> RotationCells:
+def rotation_cells(rotations: ArrayLike, angle: float, *, turned: bool = False) -> RotationCells:
     """Cut a rotation set into cells around centres that are spaced by an angle.
 
     Every rotation belongs to the nearest centre: in the plane the centres are `plane_rotations` of the angle and cells
@@ -75,6 +75,9 @@ def rotation_cells(rotations: ArrayLike, angle: float) -> RotationCells:
         The rotation set; any, in any order.
     angle : float
         Spacing of the centres in degrees, at most 90.
+    turned : bool
+        Whether cells are turns of one another by the rotations of a grid, as the rotation set has to be. In the plane
+        the spacing is then one that divides a quarter turn.
 
     Returns
     -------
@@ -95,17 +98,39 @@ def rotation_cells(rotations: ArrayLike, angle: float) -> RotationCells:
     if not 0 < angle <= 90:
         raise InputError(f"cell angle {angle:g}: give degrees, more than 0 and at most 90.")
     matrices = check_rotations(rotations)
-    centres = points_of_rotations(
-        plane_rotations(angle) if matrices.shape[1] == 2 else space_rotations(angle)
+    in_plane = matrices.shape[1] == 2
+    if turned:
+        centres = plane_rotations(90 / round(90 / angle)) if in_plane else space_rotations(angle)
+        order = grid_orbits(centres)
+        members = grid_orbits(matrices)
+        if members is None or order is None:
+            raise ValueError("rotations that are not turns of one another by those of a grid")
+        centres = centres[order.ravel()]
+    else:
+        centres = plane_rotations(angle) if in_plane else space_rotations(angle)
+        members = np.arange(len(matrices), dtype=np.int32)[:, np.newaxis]
+    turns = members.shape[1]
+    nearest = _nearest(matrices[members[:, 0]], centres)
+    # What turns a rotation, and with it its cell, into the others.
+    cell_of, orbits = np.empty((2, len(matrices)), np.int32)
+    products = grid_products(matrices.shape[1]) if turned else np.zeros((1, 1), np.int32)
+    cell_of[members] = (nearest - nearest % turns)[:, np.newaxis] + products[:, nearest % turns].T
+    orbits[members] = np.arange(len(members), dtype=np.int32)[:, np.newaxis]
+    used, counts = np.unique(cell_of, return_counts=True)
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+    return RotationCells(
+        np.argsort(cell_of, kind="stable").astype(np.int32), starts, centres[used], turns, orbits
     )
-    both = np.concatenate([centres, -centres]) if centres.shape[1] == 4 else centres
+
+
+def _nearest(rotations: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return the centre that is nearest to each rotation."""
+    points = points_of_rotations(centres)
+    both = np.concatenate([points, -points]) if points.shape[1] == 4 else points
     # Rounded: a rotation half-way between two centres goes to the first on every machine.
-    distances, nearest = KDTree(both).query(points_of_rotations(matrices), k=min(2, len(both)))
+    distances, nearest = KDTree(both).query(points_of_rotations(rotations), k=min(2, len(both)))
     if distances.ndim == 2:
         tied = np.abs(distances[:, 0] - distances[:, 1]) < 1e-9
         nearest = np.where(tied, nearest.min(axis=1), nearest[:, 0])
-    owner = nearest % len(centres)
-    order = np.argsort(owner, kind="stable").astype(np.int32)
-    used, counts = np.unique(owner, return_counts=True)
-    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    return RotationCells(order, starts, centres[used], angle)
+    owner: NDArray[np.intp] = nearest % len(points)
+    return owner

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from scorefold.errors import InputError
 from scorefold.rotations.conventions import relion_to_matrix
+from scorefold.rotations.orbits import grid_rotations
 from scorefold.rotations.symmetry import symmetry_group
 from scorefold.rotations.views import spread_views
 
@@ -30,7 +31,8 @@ def space_rotations(step: float, symmetry: str = "C1") -> NDArray[np.float64]:
     -------
     ndarray of float64, shape (n, 3, 3)
         Rotations on (z, y, x) vectors; row 0 is the identity. Without symmetry n is about
-        8π² / step³ (step in radians). Same arguments, same rows in the same order.
+        8π² / step³ (step in radians), more for steps above 20 degrees, and 24 rotations that follow each other
+        are turns of their first one by `grid_rotations`. Same arguments, same rows in the same order.
 
     Raises
     ------
@@ -46,21 +48,25 @@ def space_rotations(step: float, symmetry: str = "C1") -> NDArray[np.float64]:
     A rotation is a viewing direction and a turn in the plane (the Hopf fibration, as in [1]_).
     The directions form a relaxed, nearly hexagonal net, one per step² of the sphere; each is turned in the
     plane by the step, or the next smaller angle that divides the turn. Net and turns are invariant under the
-    symmetry, so that a reduced set covers as well as a whole one.
+    symmetry, so that a reduced set covers nearly as well as a whole one.
 
-    No rotation is farther from the set than its covering radius, about 0.85 step as measured by
+    Without symmetry of the template there is that of the grid: the set is one that is reduced by the symmetry of the
+    cube, inverted, and turned by the 24 rotations that take a cubic grid into itself. Templates that are turned so
+    are the same array, its axes exchanged and reversed.
+
+    No rotation is farther from the set than its covering radius, below 0.85 step as measured by
     `covering_radius`:
 
     ====  =======  ================================  ================
     step  n        covering radius (degrees)         same n, spiral
     ====  =======  ================================  ================
-    30    552      24.8                              28.9
-    20    1 872    16.7                              18.8
-    15    4 416    12.8                              13.4
-    10    14 868   8.3                               9.0
-    7     43 784   5.9                               6.3
-    5     118 872  4.3                               4.8
-    3     550 080  2.6                               2.9
+    30    648      22.6                              27.4
+    20    1 848    16.3                              19.1
+    15    4 176    12.6                              13.7
+    10    14 904   8.3                               8.9
+    7     43 992   5.8                               6.4
+    5     119 664  4.2                               4.8
+    3     550 800  2.5                               2.8
     ====  =======  ================================  ================
 
     The last column is the super-Fibonacci spiral [2]_ with as many rotations. The grid of [1]_, HEALPix
@@ -69,7 +75,7 @@ def space_rotations(step: float, symmetry: str = "C1") -> NDArray[np.float64]:
 
     The number of rotations falls by the order of the group, except that cyclic and dihedral groups of more
     than 13-fold symmetry are reduced as if they were 13-fold. The covering radius (modulo symmetry) stays
-    within 10 % of that without: so measured for C2 to C14, D1 to D12, T, O and I at steps from 90 to 5.
+    below 0.95 step: so measured for C2 to C14, D1 to D12, T, O and I at steps from 90 to 5.
 
     References
     ----------
@@ -80,7 +86,7 @@ def space_rotations(step: float, symmetry: str = "C1") -> NDArray[np.float64]:
     Examples
     --------
     >>> space_rotations(15).shape
-    (4416, 3, 3)
+    (4176, 3, 3)
     >>> space_rotations(15, symmetry="O").shape
     (198, 3, 3)
     """
@@ -92,7 +98,23 @@ def space_rotations(step: float, symmetry: str = "C1") -> NDArray[np.float64]:
         raise InputError(
             f"step {step}: about {expected:.2g} rotations, more than {_LARGEST_SET:,}. Pass a larger step."
         )
-    views = spread_views(math.radians(step), group)
+    return _turned_grids(step) if len(group) == 1 else _spread(step, math.radians(step), group)
+
+
+def _turned_grids(step: float) -> NDArray[np.float64]:
+    """Return rotations that those of a cubic grid turn into one another; these follow each other."""
+    grid = grid_rotations(3)
+    # Besides the views along the six axes; as many as come nearest to one view per step².
+    orbits = (4 * math.pi / math.radians(step) ** 2 - 6) / len(grid)
+    views = len(grid) * max(round(orbits), math.ceil(min(orbits, 0.5)), 0) + 6
+    # The inverses of rotations without their equivalents by the grid's symmetry, turned by the grid's rotations.
+    inverse = _spread(step, math.sqrt(4 * math.pi / (views - 0.5)), grid).transpose(0, 2, 1)
+    return (grid @ inverse[:, np.newaxis]).reshape(-1, 3, 3)
+
+
+def _spread(step: float, spacing: float, group: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return rotations that cover those of space with their equivalents: views and turns of them by the step."""
+    views = spread_views(spacing, group)
     angles = np.concatenate([_turn(views.free, step, 360.0), _turn(views.axial, step, 360.0 / views.fold)])
     rotations = relion_to_matrix(angles)
     # One more rotation in front, after the symmetry, changes neither coverage nor equivalence.

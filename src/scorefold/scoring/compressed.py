@@ -1,5 +1,6 @@
 """The compressed engine: the score maps of neighbouring rotations as sums of the maps of a low-rank basis."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from functools import singledispatch
@@ -17,13 +18,13 @@ from scorefold.analyzer import (
     ScoreMoments,
 )
 from scorefold.errors import InputError
-from scorefold.rotations import RotationCells
+from scorefold.rotations import RotationCells, grid_orbits, grid_rotations, rotation_cells
 from scorefold.scoring.basis import RANKS, Basis, Principal
 from scorefold.scoring.engine import Analyzer, ExactEngine
 from scorefold.scoring.fused import fold_terms, folds_in_place, window_sums
 from scorefold.scoring.score import LinearScore, Score, TargetTile
 from scorefold.scoring.synthesis import fold_cell, sum_of_maps
-from scorefold.scoring.template import Template
+from scorefold.scoring.template import NEGLIGIBLE_WEIGHT, Template
 from scorefold.scoring.tile import Tile, Window
 
 Array = NDArray[Any]
@@ -57,6 +58,37 @@ def check_compressible(score: Score, template: Template) -> LinearScore:
             "sphere as --mask with --score FLCSphericalMask."
         )
     return score
+
+
+def turns_with_grid(template: Template, rotations: NDArray[np.float64]) -> bool:
+    """Tell whether turns by the rotations of a grid take a rotation set and the template's mask into themselves.
+
+    Templates that are turned so are the same array, its axes exchanged and reversed, and so are their bases.
+    """
+    mask, box = template.fixed_mask, template.box
+    if len(set(box)) > 1 or grid_orbits(rotations) is None:
+        return False
+    inside, largest = mask > 0, mask.max()
+    return all(
+        np.array_equal(inside.ravel()[places], inside.ravel())
+        and np.abs(mask.ravel()[places] - mask.ravel()).max() <= NEGLIGIBLE_WEIGHT * largest
+        for places in map(functools.partial(_turned_places, box), grid_rotations(len(box)))
+    )
+
+
+def _turned_places(shape: tuple[int, ...], turn: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Return from where, in C order, the voxels of a turned square or cube come."""
+    middle = (np.array(shape) - 1) / 2
+    voxels = np.moveaxis(np.indices(shape), 0, -1) - middle
+    # Rows of voxels: times the turn is times its inverse from the left.
+    places = np.rint(voxels.reshape(-1, len(shape)) @ turn + middle).astype(np.intp)
+    flat: NDArray[np.intp] = np.ravel_multi_index(tuple(places.T), shape)
+    return flat
+
+
+def search_cells(template: Template, rotations: NDArray[np.float64], angle: float) -> RotationCells:
+    """Cut a rotation set into cells for a template: turns of one another, where all allows it."""
+    return rotation_cells(rotations, angle, turned=turns_with_grid(template, rotations))
 
 
 class CellFilters:
@@ -106,6 +138,23 @@ class CellFilters:
         basis = principal.compressed(tolerance)
         finer = min(principal.rank(tolerance / FINER), RANKS[-1])
         return basis, principal.basis(max(finer, basis.rank))
+
+    def turned(self, basis: Basis, cell: int) -> Basis:
+        """Return the basis of a cell by that of its model."""
+        turn = cell % self.cells.turns
+        if not turn:
+            return basis
+        rows = self.cells.model_rows(cell)
+        return Basis(basis.vectors[:, self._places[turn]], basis.coefficients[rows], basis.residuals[rows])
+
+    @functools.cached_property
+    def _places(self) -> list[NDArray[np.intp]]:
+        """From where, of what lies under the mask, values come when they are turned by the rotations of a grid."""
+        number = np.cumsum(self.inside.ravel()) - 1
+        return [
+            number[_turned_places(self.inside.shape, turn)[self.inside.ravel()]]
+            for turn in grid_rotations(self.inside.ndim)
+        ]
 
     def in_box(self, vector: Array) -> Array:
         """Return what lies under the mask as an array of the search box."""

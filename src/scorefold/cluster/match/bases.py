@@ -13,8 +13,8 @@ from scorefold.errors import DamagedPartialError
 from scorefold.planning.memory import HELD_BASES
 from scorefold.planning.node import Node
 from scorefold.planning.plan import Plan
-from scorefold.rotations import RotationCells
 from scorefold.scoring.basis import Basis
+from scorefold.scoring.compressed import CellFilters
 from scorefold.store import RunStore
 
 if TYPE_CHECKING:
@@ -27,13 +27,15 @@ def compress_cells(run: "MatchRun", node: Node) -> str:
     tolerance = run.job.search.tolerance
     if tolerance is None:
         raise ValueError(f"{node.key}: a search without cells")
-    bases, finer = zip(*(run.filters.bases(cell, tolerance) for cell in range(*node.rotations)), strict=True)
+    filters = run.filters
+    models = range(*node.rotations, filters.cells.turns)
+    bases, finer = zip(*(filters.bases(cell, tolerance) for cell in models), strict=True)
     arrays = _packed(bases) | {f"finer_{name}": array for name, array in _packed(finer).items()}
     summary = {
         "seconds": round(time.monotonic() - started, 3),
-        "rotations": len(arrays["residuals"]),
+        "rotations": len(arrays["residuals"]) * filters.cells.turns,
         "largest_residual": float(arrays["residuals"].max()),
-        "squared_residuals": float((arrays["residuals"].astype(np.float64) ** 2).sum()),
+        "squared_residuals": float((arrays["residuals"].astype(np.float64) ** 2).sum()) * filters.cells.turns,
     }
     run.store.commit(node.key, arrays=arrays, summary=summary)
     return node.key
@@ -57,17 +59,17 @@ class StoredBases:
         Where they are.
     plan : Plan
         Which partial holds which cells.
-    cells : RotationCells
-        The cells.
+    filters : CellFilters
+        The cells, and how their bases are turns of others.
     finer : bool
         Whether the finer bases are read, by which candidates are looked at.
     """
 
-    def __init__(self, store: RunStore, plan: Plan, cells: RotationCells, *, finer: bool = False) -> None:
+    def __init__(self, store: RunStore, plan: Plan, filters: CellFilters, *, finer: bool = False) -> None:
         self._prefix = "finer_" if finer else ""
         self._store = store
         self._plan = plan
-        self._cells = cells
+        self._filters = filters
         self._held: OrderedDict[str, list[Basis]] = OrderedDict()
 
     def of_cell(self, cell: int) -> Basis:
@@ -84,7 +86,8 @@ class StoredBases:
             while len(self._held) > 1 and sum(map(_bytes, self._held.values())) > HELD_BASES:
                 self._held.popitem(last=False)
         self._held.move_to_end(node.key)
-        return self._held[node.key][cell - node.rotations[0]]
+        model = (cell - node.rotations[0]) // self._filters.cells.turns
+        return self._filters.turned(self._held[node.key][model], cell)
 
     def residuals(self) -> tuple[float, float]:
         """Return the root mean square of the residuals of all rotations, and the largest, from the records."""
@@ -100,7 +103,8 @@ class StoredBases:
         names = [f"{self._prefix}{name}" for name in ("ranks", "vectors", "coefficients", "residuals")]
         held, _ = self._store.read_partial(key, names=names)
         arrays = {name.removeprefix(self._prefix): array for name, array in held.items()}
-        sizes = np.diff(self._cells.starts[first : stop + 1])
+        cells = self._filters.cells
+        sizes = np.diff(cells.starts)[first : stop : cells.turns]
         ranks = arrays["ranks"]
         if len(ranks) != len(sizes) or len(arrays["vectors"]) != ranks.sum():
             raise DamagedPartialError(key, "it holds the bases of other cells")

@@ -168,7 +168,8 @@ class MatchRun(Run):
         """The cells of the rotation set and their filters, for the compressed engine."""
         if self.job.search.cell_angle is None:
             raise ValueError("a search without cells")
-        cells = rotation_cells(self.rotations, self.job.search.cell_angle)
+        turned = self.plan.cell_turns > 1
+        cells = rotation_cells(self.rotations, self.job.search.cell_angle, turned=turned)
         return CellFilters(self.template, self.rotations, self.score, cells)
 
     @cached_property
@@ -186,12 +187,12 @@ class MatchRun(Run):
     @cached_property
     def bases(self) -> StoredBases:
         """The committed bases of the cells, for the compressed engine."""
-        return StoredBases(self.store, self.plan, self.filters.cells)
+        return StoredBases(self.store, self.plan, self.filters)
 
     @cached_property
     def finer_bases(self) -> StoredBases:
         """The committed bases by which candidates are looked at."""
-        return StoredBases(self.store, self.plan, self.filters.cells, finer=True)
+        return StoredBases(self.store, self.plan, self.filters, finer=True)
 
     def engine(self, fft_shape: tuple[int, ...]) -> Engine:
         """Return the engine for one transform shape."""
