@@ -63,7 +63,7 @@ class Climber:
     rescorer : Rescorer
         Scores voxels exactly.
     local : LocalScores
-        Of the same template and score; its reach decides which voxels are next to each other.
+        Of the same template and score. Weights are found for all its reach at a time.
     whole : Tile
         The candidates' tile, with as many voxels around as may be climbed to.
     pixels : TargetTile
@@ -76,6 +76,8 @@ class Climber:
         Standard deviation of all scores.
     residuals : tuple of float
         Of the synthesis that found the candidates: the root mean square and the largest.
+    reach : int
+        How far apart, along each axis, voxels are next to each other.
     beside : float, optional
         Also wanted are the best scores of all voxels next to one of interest, if they are not below this. Default: only
         of those that are higher.
@@ -97,11 +99,13 @@ class Climber:
         at_least: float,
         std: float,
         residuals: tuple[float, float],
+        reach: int = 1,
         beside: float | None = None,
     ) -> None:
         self.exact: dict[Voxel, tuple[float, int]] = {}
         self._rescorer = rescorer
         self._local = local
+        self._reach = reach
         self._whole = whole
         self._pixels = pixels
         self._synthesised = synthesised
@@ -146,7 +150,7 @@ class Climber:
         apart : int
             How far the cubes reach along each axis, in voxels.
         """
-        rivals = self._rivals(maxima, apart) if apart > self._local.reach and maxima else {}
+        rivals = self._rivals(maxima, apart) if apart > self._reach and maxima else {}
         wanted: dict[Voxel, float] = {}
         for one, rival in rivals.items():
             wanted[rival] = min(one.score, wanted.get(rival, np.inf))
@@ -155,7 +159,7 @@ class Climber:
 
     def _top(self, voxel: Voxel) -> Voxel | None:
         """Return the highest of a voxel and those next to it, if any is known; of equal ones the first in C order."""
-        scored = [other for other in self._around(voxel, self._local.reach) if other in self.exact]
+        scored = [other for other in self._around(voxel) if other in self.exact]
         return min(scored, key=lambda other: (-self.exact[other][0], other), default=None)
 
     def _beyond(self, voxel: Voxel) -> Iterator[Voxel]:
@@ -165,7 +169,7 @@ class Climber:
         score of interest around it.
         """
         enough = self._enough(self._at_least, self._typical_residual, PASSED_STDS)
-        for other in self._around(voxel, self._local.reach):
+        for other in self._around(voxel):
             if self._synthesised[self._place(other)] >= enough:
                 yield other
 
@@ -182,7 +186,7 @@ class Climber:
             )
             if known and self._beside is not None:
                 at_least, enough = self._beside, -np.inf
-            for other in self._promising(self._around(voxel, self._local.reach), at_least, enough):
+            for other in self._promising(self._around(voxel), at_least, enough):
                 wanted[other] = min(at_least, wanted.get(other, np.inf))
         return wanted
 
@@ -247,12 +251,16 @@ class Climber:
     def _weight(self, voxel: Voxel) -> float:
         """Return the factor between numerators and scores at a voxel; NaN where there is no score."""
         if voxel not in self._weights:
-            around = self._local.around(voxel, self._whole, self._pixels)
-            self._weights.update(zip(around.tile.voxels(), around.weights().ravel().tolist(), strict=True))
+            reach = self._local.reach
+            edge = 2 * reach + 1
+            middle = tuple(v // edge * edge + reach for v in voxel)
+            block = self._local.around(middle, self._whole, self._pixels)
+            self._weights.update(zip(block.tile.voxels(), block.weights().ravel().tolist(), strict=True))
         return self._weights[voxel]
 
-    def _around(self, voxel: Voxel, reach: int) -> Iterator[Voxel]:
-        """Yield a voxel and those around it, as far as there are any, in C order."""
+    def _around(self, voxel: Voxel) -> Iterator[Voxel]:
+        """Yield a voxel and those next to it, as far as there are any, in C order."""
+        reach = self._reach
         return itertools.product(
             *(
                 range(max(v - reach, a), min(v + reach + 1, a + n))

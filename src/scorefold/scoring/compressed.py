@@ -145,7 +145,11 @@ class CellFilters:
         if not turn:
             return basis
         rows = self.cells.model_rows(cell)
-        return Basis(basis.vectors[:, self._places[turn]], basis.coefficients[rows], basis.residuals[rows])
+        return Basis(
+            np.take(basis.vectors, self._places[turn], axis=1),
+            basis.coefficients[rows],
+            basis.residuals[rows],
+        )
 
     @functools.cached_property
     def _places(self) -> list[NDArray[np.intp]]:

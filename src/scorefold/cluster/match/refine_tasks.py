@@ -24,6 +24,9 @@ from scorefold.scoring.tile import Tile
 
 Array = NDArray[Any]
 
+WEIGHTS_REACH = 4
+"""Weights of so many voxels to all sides of one are found at a time, which takes little more than of one."""
+
 
 @dataclass(frozen=True)
 class RefinedCandidates:
@@ -249,13 +252,14 @@ class _Refiner:
         run = self._run
         climber = Climber(
             Rescorer(run.filters, run.bases.of_cell, run.finer_bases.of_cell, std=self._std),
-            self._local(reach=REACH),
+            self._local(reach=WEIGHTS_REACH),
             self._whole,
             self._pixels,
             self._synthesised,
             at_least=self._threshold,
             std=self._std,
             residuals=run.residuals,
+            reach=REACH,
             # Positions follow from the scores next to them, where poses are not refined.
             beside=None if run.refining_step else run.job.search.score_threshold,
         )
