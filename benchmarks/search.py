@@ -133,7 +133,7 @@ class CellSearch:
         engine = CompressedEngine(
             self.search.engine,
             filters,
-            lambda cell: filters.turned(models[self.cells.model(cell)], cell),
+            lambda cell: filters.of_model(models[self.cells.model(cell)], cell),
         )
         batch = engine.prepare([tile], [pixels], [analyzer])
         states = [analyzer.init_state()]

@@ -37,7 +37,8 @@ def plans(draw):
         )
         first = stop
     cells = draw(st.none() | st.integers(1, rotation_count))
-    return Plan((3, 3), rotation_count, tuple(groups), 2**30, draw(st.sampled_from(["", "wisdom"])), cells)
+    wisdom, turns = draw(st.sampled_from(["", "wisdom"])), draw(st.sampled_from([1, 4]))
+    return Plan((3, 3), rotation_count, tuple(groups), 2**30, wisdom, cells, turns, draw(st.booleans()))
 
 
 @given(plan=plans())
@@ -82,8 +83,14 @@ def test_every_node_comes_after_its_inputs_and_is_used_once(plan):
             done.add(node.key)
             used |= partials
         assert done - used == {plan.root_key(batch)}, "one root"
-        assert plan.write_node(batch).inputs[0] == plan.root_key(batch)
-        assert set(plan.write_node(batch).inputs[1:]) == bases
+        write = plan.write_node(batch)
+        assert plan.is_direct(batch) == (plan.direct and len(nodes) == 1)
+        if plan.is_direct(batch):
+            assert write == nodes[0]
+            assert set(write.inputs) == bases
+        else:
+            assert write.inputs[0] == plan.root_key(batch)
+            assert set(write.inputs[1:]) == bases
 
 
 @given(plan=plans())
@@ -113,7 +120,7 @@ def test_batches_of_a_target_are_those_that_hold_its_tiles(plan):
 @settings(deadline=None)
 def test_keys_are_unique_in_the_run_and_stages_in_order(plan, render):
     nodes = [node for batch in range(plan.batch_count) for node in plan.search_nodes(batch)]
-    nodes += [plan.write_node(batch) for batch in range(plan.batch_count)]
+    nodes += [plan.write_node(batch) for batch in range(plan.batch_count) if not plan.is_direct(batch)]
     nodes += plan.compress_nodes()
     targets = sorted(plan.target_order())
     for options in ("0a", "1b"):
@@ -167,9 +174,12 @@ def test_an_estimate_adds_up_what_the_plan_holds(plan, workers):
     assert found.merges == sum(node.stage == "merge" for node in nodes)
     assert found.tiles == sum(len(plan.batch_tiles(batch)) for batch in range(plan.batch_count))
     assert found.targets == len(list(plan.target_order()))
-    # Every node of the search writes the states of its batch: a float32 and an int32 per position.
+    # Every node of the search writes the states of its batch, unless it writes maps: 8 bytes a position.
     written = sum(
-        8 * tile.shape[0] * tile.shape[1] for node in nodes for _, tile in plan.batch_tiles(node.batch)
+        8 * tile.shape[0] * tile.shape[1]
+        for node in nodes
+        for _, tile in plan.batch_tiles(node.batch)
+        if not plan.is_direct(node.batch)
     )
     assert found.partial_bytes == written
     work = sum(

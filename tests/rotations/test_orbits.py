@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
-from scorefold.rotations import grid_orbits, grid_rotations, plane_rotations, space_rotations
+from scorefold.rotations import (
+    grid_orbits,
+    grid_rotations,
+    plane_rotations,
+    space_rotations,
+    turned_with_grid,
+)
 from scorefold.rotations.orbits import grid_products
 
 
@@ -24,6 +31,17 @@ def test_products_name_the_rotation_that_follows_from_two(dimensions):
     group, products = grid_rotations(dimensions), grid_products(dimensions)
     for a, row in zip(group, products, strict=True):
         np.testing.assert_array_equal(group[row], a @ group)
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("size", [4, 5])
+def test_an_array_turns_as_its_coordinates_do(dimensions, size):
+    array = np.random.default_rng(0).normal(size=(size,) * dimensions)
+    for rotation in grid_rotations(dimensions):
+        middle = np.full(dimensions, (size - 1) / 2)
+        offset = middle - rotation.T @ middle
+        expected = ndimage.affine_transform(array, rotation.T, offset, order=1, mode="nearest")
+        np.testing.assert_allclose(turned_with_grid(array, rotation), expected, atol=1e-12)
 
 
 @given(step=st.floats(8, 90))

@@ -196,7 +196,7 @@ def test_cells_that_are_turns_share_a_basis(ndim, size):
     filters = CellFilters(template, rotations, get_score("NCC"), cells)
     for cell in range(len(cells)):
         finer = filters.bases(cells.model(cell), 0.3)[1]
-        basis = filters.turned(finer, cell)
+        basis = filters.of_model(finer, cell)
         exact = np.stack([filters.of_rotation(i) for i in cells.ids(cell)])
         off = np.linalg.norm(exact - basis.coefficients @ basis.vectors, axis=1)
         np.testing.assert_allclose(off / np.linalg.norm(exact, axis=1), basis.residuals, atol=1e-3)

@@ -131,12 +131,15 @@ class BasisSize:
         The bases of one partial, as they are read to search with them.
     finer_bytes : int
         Those by which candidates are looked at.
+    turns_bytes : int
+        Where the voxels come from when a basis is turned with the grid.
     """
 
     rank: int
     cell_bytes: int
     partial_bytes: int
     finer_bytes: int
+    turns_bytes: int
 
 
 def basis_size(search: SearchOptions, template: Template, rotations: NDArray[np.float64]) -> BasisSize:
@@ -168,6 +171,7 @@ def basis_size(search: SearchOptions, template: Template, rotations: NDArray[np.
         cells.largest * voxels,
         BASES_OF_A_PARTIAL * rank * voxels,
         BASES_OF_A_PARTIAL * finer_rank * voxels,
+        2 * cells.turns * voxels if cells.turns > 1 else 0,
     )
 
 

@@ -34,6 +34,8 @@ class MemoryModel:
         The turned templates of the largest cell, under the mask.
     basis_bytes, finer_bytes : int
         The bases of one partial: those that are searched with, and those by which candidates are looked at.
+    turns_bytes : int
+        Where voxels come from when a basis is turned with the grid.
     """
 
     limit: int
@@ -44,6 +46,7 @@ class MemoryModel:
     cell_bytes: int = 0
     basis_bytes: int = 0
     finer_bytes: int = 0
+    turns_bytes: int = 0
 
     @property
     def state_bytes(self) -> int:
@@ -70,7 +73,7 @@ class MemoryModel:
         transforms = 4 * voxels * self.itemsize + 4 * voxels * 8
         basis = self.rank * (self._spectrum(fft_shape, "working") + self.itemsize * voxels)
         if self.rank:
-            basis += 2 * HELD_BASES + 2 * self.basis_bytes
+            basis += 2 * HELD_BASES + 2 * self.basis_bytes + self.turns_bytes
         return transforms + 3 * voxels * 8 + 3 * self._spectrum(fft_shape, "double") + basis
 
     def leaf_bytes(self, fft_shape: Shape, tiles: int) -> int:

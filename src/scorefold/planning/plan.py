@@ -12,7 +12,7 @@ from scorefold.planning.tiling import Tiling
 from scorefold.scoring.tile import Tile
 
 BASES_OF_A_PARTIAL = 4
-"""Cells whose bases are made by one task and kept in one partial."""
+"""Bases that are made by one task and kept in one partial."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,8 @@ class Plan:
         Number of cells of the rotation set that are folded as wholes; None where every rotation is folded alone.
     cell_turns : int
         How many cells have the same bases, turned.
+    direct : bool
+        Whether a leaf of all rotations writes the result maps of its batch itself, so that no state is stored.
     """
 
     box: tuple[int, ...]
@@ -86,6 +88,7 @@ class Plan:
     wisdom: str = field(default="", repr=False)
     cell_count: int | None = None
     cell_turns: int = 1
+    direct: bool = False
 
     @cached_property
     def _first_batches(self) -> list[int]:
@@ -165,10 +168,20 @@ class Plan:
         ]
         return [*nodes, *merge_tree("merge", nodes, f"b{batch:07d}", batch=batch)]
 
+    def is_direct(self, batch: int) -> bool:
+        """Tell whether the only leaf of a batch writes its result maps."""
+        return self.direct and self._blocks(self.group_of(batch)) == 1
+
     def write_node(self, batch: int) -> Node:
         """Return the work that writes a batch into the result maps."""
+        if self.is_direct(batch):
+            return self.search_nodes(batch)[0]
         inputs = (self.root_key(batch), *(node.key for node in self.compress_nodes()))
-        return Node("write_result", f"write_result-b{batch:07d}", inputs, batch=batch)
+        return Node("write_result", self._written_key(batch), inputs, batch=batch)
+
+    def _written_key(self, batch: int) -> str:
+        """Return the key of the work that writes a batch into the result maps."""
+        return self.root_key(batch) if self.is_direct(batch) else f"write_result-b{batch:07d}"
 
     def compress_nodes(self) -> list[Node]:
         """Return the work that makes the bases of all cells; none if rotations are folded alone."""
@@ -195,7 +208,7 @@ class Plan:
 
     def candidate_node(self, target: int, options: str) -> Node:
         """Return the work that finds where picks of a target may be; `options` names the pick options."""
-        inputs = tuple(f"write_result-b{batch:07d}" for batch in self.batches_of(target))
+        inputs = tuple(self._written_key(batch) for batch in self.batches_of(target))
         return Node("find_candidates", f"find_candidates-{options}-t{target:07d}", inputs, target=target)
 
     def refine_node(self, batch: int, options: str) -> Node:
@@ -237,6 +250,7 @@ class Plan:
             "wisdom": self.wisdom,
             "cell_count": self.cell_count,
             "cell_turns": self.cell_turns,
+            "direct": self.direct,
             "groups": [
                 {
                     "tiling": group.tiling.to_json(),
@@ -267,7 +281,8 @@ class Plan:
             value["memory_limit"],
             value["wisdom"],
             value["cell_count"],
-            value.get("cell_turns", 1),
+            value["cell_turns"],
+            value["direct"],
         )
 
 

@@ -104,6 +104,7 @@ def make_plan(
             cell_bytes=size.cell_bytes,
             basis_bytes=size.partial_bytes,
             finer_bytes=size.finer_bytes,
+            turns_bytes=size.turns_bytes,
         )
         if memory.compress_bytes() > memory_limit:
             raise InputError(
@@ -139,7 +140,9 @@ def make_plan(
         _group(tiling, tuple(targets), steps, memory, calibrations[tiling.fft_shape], wanted)
         for tiling, targets in tilings.values()
     )
-    plan = Plan(template.box, len(rotations), groups, memory_limit, wisdom, cell_count, cell_turns)
+    plan = Plan(
+        template.box, len(rotations), groups, memory_limit, wisdom, cell_count, cell_turns, direct=True
+    )
     return plan, estimate(plan, memory, calibrations, workers, compress_seconds)
 
 
@@ -255,6 +258,6 @@ def _group(
     batch = min(
         group.tile_count, LARGEST_BATCH, memory.tiles_that_fit(tiling.fft_shape), max(by_time, spread)
     )
-    # Blocks of one length: the rest of a set, a few rotations long, would prepare its tiles for little.
+    # Blocks of nearly one length: the rest of a set, a few rotations long, would prepare its tiles for little.
     blocks = max(1, min(steps, round(calibration.leaf_seconds(batch, steps) / seconds)))
     return TileGroup(tiling, targets, batch, -(-steps // blocks))

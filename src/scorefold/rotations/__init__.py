@@ -10,7 +10,7 @@ from scorefold.rotations.conventions import (
 )
 from scorefold.rotations.covering import covering_radius
 from scorefold.rotations.files import read_rotations, write_rotations
-from scorefold.rotations.orbits import grid_orbits, grid_rotations
+from scorefold.rotations.orbits import grid_orbits, grid_rotations, turned_with_grid
 from scorefold.rotations.plane import plane_rotations
 from scorefold.rotations.space import space_rotations
 from scorefold.rotations.spacing import rotation_spacing
@@ -34,5 +34,6 @@ __all__ = [
     "rotation_spacing",
     "space_rotations",
     "symmetry_group",
+    "turned_with_grid",
     "write_rotations",
 ]

@@ -1,5 +1,6 @@
 """Cells: a rotation set cut into groups of neighbouring rotations."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +25,6 @@ class RotationCells:
         All ids, cell after cell, ascending within each.
     starts : ndarray of int32, shape (cells + 1,)
         Where each cell begins in `order`, and the end of the last.
-    centres : ndarray of float64, shape (cells, d, d)
-        Rotations that the cells lie around.
     turns : int
         How many cells that follow each other are turns of the first of them, by ``grid_rotations(d)`` in their order:
         1 where every cell is on its own.
@@ -35,7 +34,6 @@ class RotationCells:
 
     order: NDArray[np.int32]
     starts: NDArray[np.int32]
-    centres: NDArray[np.float64]
     turns: int
     orbits: NDArray[np.int32]
 
@@ -67,7 +65,7 @@ def rotation_cells(rotations: ArrayLike, angle: float, *, turned: bool = False) 
     """Cut a rotation set into cells around centres that are spaced by an angle.
 
     Every rotation belongs to the nearest centre: in the plane the centres are `plane_rotations` of the angle and cells
-    are arcs, in space they are `space_rotations` and cells are about balls.
+    are arcs, in space they are `space_rotations` and cells are about balls. As there, the spacing may be less.
 
     Parameters
     ----------
@@ -77,7 +75,7 @@ def rotation_cells(rotations: ArrayLike, angle: float, *, turned: bool = False) 
         Spacing of the centres in degrees, at most 90.
     turned : bool
         Whether cells are turns of one another by the rotations of a grid, as the rotation set has to be. In the plane
-        the spacing is then one that divides a quarter turn.
+        the spacing is then one that divides a quarter of the turn.
 
     Returns
     -------
@@ -88,6 +86,8 @@ def rotation_cells(rotations: ArrayLike, angle: float, *, turned: bool = False) 
     ------
     InputError
         If the rotations or the angle cannot be used.
+    ValueError
+        If cells are to be turns of one another, and the rotations are not.
 
     Examples
     --------
@@ -100,7 +100,9 @@ def rotation_cells(rotations: ArrayLike, angle: float, *, turned: bool = False) 
     matrices = check_rotations(rotations)
     in_plane = matrices.shape[1] == 2
     if turned:
-        centres = plane_rotations(90 / round(90 / angle)) if in_plane else space_rotations(angle)
+        centres = (
+            plane_rotations(90 / math.ceil(90 / angle * (1 - 1e-9))) if in_plane else space_rotations(angle)
+        )
         order = grid_orbits(centres)
         members = grid_orbits(matrices)
         if members is None or order is None:
@@ -116,11 +118,9 @@ def rotation_cells(rotations: ArrayLike, angle: float, *, turned: bool = False) 
     products = grid_products(matrices.shape[1]) if turned else np.zeros((1, 1), np.int32)
     cell_of[members] = (nearest - nearest % turns)[:, np.newaxis] + products[:, nearest % turns].T
     orbits[members] = np.arange(len(members), dtype=np.int32)[:, np.newaxis]
-    used, counts = np.unique(cell_of, return_counts=True)
+    counts = np.unique(cell_of, return_counts=True)[1]
     starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-    return RotationCells(
-        np.argsort(cell_of, kind="stable").astype(np.int32), starts, centres[used], turns, orbits
-    )
+    return RotationCells(np.argsort(cell_of, kind="stable").astype(np.int32), starts, turns, orbits)
 
 
 def _nearest(rotations: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.intp]:

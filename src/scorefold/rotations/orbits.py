@@ -1,6 +1,7 @@
 """Rotations that take a grid into itself, and rotation sets that are made of their turns."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,26 @@ def grid_products(dimensions: int) -> NDArray[np.int32]:
     table: NDArray[np.int32] = (products == group).all(axis=(3, 4)).argmax(axis=2).astype(np.int32)
     table.flags.writeable = False
     return table
+
+
+def turned_with_grid(array: NDArray[Any], rotation: NDArray[np.float64]) -> NDArray[Any]:
+    """Return a view of a square or cubic array, turned about its centre by a rotation of its grid.
+
+    Parameters
+    ----------
+    array : ndarray of d axes, all as long
+        What is turned.
+    rotation : ndarray, shape (d, d)
+        One of `grid_rotations`.
+
+    Examples
+    --------
+    >>> turned_with_grid(np.array([[1, 2], [3, 4]]), grid_rotations(2)[1])
+    array([[2, 4],
+           [1, 3]])
+    """
+    view = array.transpose(np.abs(rotation).argmax(axis=1))
+    return view[tuple(slice(None, None, int(sign)) for sign in rotation.sum(axis=1))]
 
 
 def grid_orbits(rotations: NDArray[np.float64]) -> NDArray[np.int32] | None:

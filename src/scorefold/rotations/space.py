@@ -13,6 +13,8 @@ from scorefold.rotations.views import spread_views
 
 _LARGEST_STEP = 90.0
 _LARGEST_SET = 20_000_000
+# From this step on the six views along the axes are enough.
+_AXES_COVER = 66.4
 
 
 def space_rotations(step: float, symmetry: str = "C1") -> NDArray[np.float64]:
@@ -98,15 +100,15 @@ def space_rotations(step: float, symmetry: str = "C1") -> NDArray[np.float64]:
         raise InputError(
             f"step {step}: about {expected:.2g} rotations, more than {_LARGEST_SET:,}. Pass a larger step."
         )
-    return _turned_grids(step) if len(group) == 1 else _spread(step, math.radians(step), group)
+    return _orbits_of_grid(step) if len(group) == 1 else _spread(step, math.radians(step), group)
 
 
-def _turned_grids(step: float) -> NDArray[np.float64]:
+def _orbits_of_grid(step: float) -> NDArray[np.float64]:
     """Return rotations that those of a cubic grid turn into one another; these follow each other."""
     grid = grid_rotations(3)
-    # Besides the views along the six axes; as many as come nearest to one view per step².
+    # Besides the views along the six axes; as many as come nearest to one view per step², and one that covers.
     orbits = (4 * math.pi / math.radians(step) ** 2 - 6) / len(grid)
-    views = len(grid) * max(round(orbits), math.ceil(min(orbits, 0.5)), 0) + 6
+    views = len(grid) * max(round(orbits), int(step < _AXES_COVER)) + 6
     # The inverses of rotations without their equivalents by the grid's symmetry, turned by the grid's rotations.
     inverse = _spread(step, math.sqrt(4 * math.pi / (views - 0.5)), grid).transpose(0, 2, 1)
     return (grid @ inverse[:, np.newaxis]).reshape(-1, 3, 3)

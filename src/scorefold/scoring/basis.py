@@ -44,11 +44,11 @@ class Basis:
         """Number of basis vectors."""
         return len(self.vectors)
 
-    @property
-    def typical(self) -> int:
-        """The row whose residual is nearest to the root mean square of all."""
+    def typical(self, which: int = 0) -> int:
+        """Return a row whose residual is near the root mean square of all: the nearest one, or another for `which`."""
         squares = self.residuals.astype(np.float64) ** 2
-        return int(np.argmin(np.abs(squares - squares.mean())))
+        nearest = np.argsort(np.abs(squares - squares.mean()), kind="stable")
+        return int(nearest[which % max(1, len(nearest) // 4)])
 
 
 @cache
@@ -66,7 +66,8 @@ class Principal:
     """The principal axes of arrays, of which bases of every rank consist.
 
     They are the eigenvectors of the Gram matrix of the arrays: no other basis of the same rank betters those with the
-    largest eigenvalues in the sum of squared residuals (Eckart & Young (1936), Psychometrika 1:211).
+    largest eigenvalues in the sum of squared distances to the nearest sums (Eckart & Young (1936), Psychometrika
+    1:211), and hardly any in that to sums of the arrays' norms.
 
     Parameters
     ----------

@@ -18,7 +18,7 @@ from scorefold.analyzer import (
     ScoreMoments,
 )
 from scorefold.errors import InputError
-from scorefold.rotations import RotationCells, grid_orbits, grid_rotations, rotation_cells
+from scorefold.rotations import RotationCells, grid_orbits, grid_rotations, rotation_cells, turned_with_grid
 from scorefold.scoring.basis import RANKS, Basis, Principal
 from scorefold.scoring.engine import Analyzer, ExactEngine
 from scorefold.scoring.fused import fold_terms, folds_in_place, window_sums
@@ -29,7 +29,7 @@ from scorefold.scoring.tile import Tile, Window
 
 Array = NDArray[Any]
 
-FINER = 4.0
+FINER = 6.0
 """How many times less the finer bases leave out, by which candidates are looked at."""
 
 SAMPLED_CELLS = 12
@@ -68,22 +68,11 @@ def turns_with_grid(template: Template, rotations: NDArray[np.float64]) -> bool:
     mask, box = template.fixed_mask, template.box
     if len(set(box)) > 1 or grid_orbits(rotations) is None:
         return False
-    inside, largest = mask > 0, mask.max()
+    turned = [turned_with_grid(mask, turn) for turn in grid_rotations(len(box))]
     return all(
-        np.array_equal(inside.ravel()[places], inside.ravel())
-        and np.abs(mask.ravel()[places] - mask.ravel()).max() <= NEGLIGIBLE_WEIGHT * largest
-        for places in map(functools.partial(_turned_places, box), grid_rotations(len(box)))
+        np.array_equal(one > 0, mask > 0) and np.abs(one - mask).max() <= NEGLIGIBLE_WEIGHT * mask.max()
+        for one in turned
     )
-
-
-def _turned_places(shape: tuple[int, ...], turn: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return from where, in C order, the voxels of a turned square or cube come."""
-    middle = (np.array(shape) - 1) / 2
-    voxels = np.moveaxis(np.indices(shape), 0, -1) - middle
-    # Rows of voxels: times the turn is times its inverse from the left.
-    places = np.rint(voxels.reshape(-1, len(shape)) @ turn + middle).astype(np.intp)
-    flat: NDArray[np.intp] = np.ravel_multi_index(tuple(places.T), shape)
-    return flat
 
 
 def search_cells(template: Template, rotations: NDArray[np.float64], angle: float) -> RotationCells:
@@ -139,14 +128,14 @@ class CellFilters:
         finer = min(principal.rank(tolerance / FINER), RANKS[-1])
         return basis, principal.basis(max(finer, basis.rank))
 
-    def turned(self, basis: Basis, cell: int) -> Basis:
+    def of_model(self, basis: Basis, cell: int) -> Basis:
         """Return the basis of a cell by that of its model."""
         turn = cell % self.cells.turns
         if not turn:
             return basis
         rows = self.cells.model_rows(cell)
         return Basis(
-            np.take(basis.vectors, self._places[turn], axis=1),
+            np.take(basis.vectors.T, self._places[turn], axis=0).T,  # whole rows, where they lie so
             basis.coefficients[rows],
             basis.residuals[rows],
         )
@@ -154,11 +143,9 @@ class CellFilters:
     @functools.cached_property
     def _places(self) -> list[NDArray[np.intp]]:
         """From where, of what lies under the mask, values come when they are turned by the rotations of a grid."""
-        number = np.cumsum(self.inside.ravel()) - 1
-        return [
-            number[_turned_places(self.inside.shape, turn)[self.inside.ravel()]]
-            for turn in grid_rotations(self.inside.ndim)
-        ]
+        number = np.cumsum(self.inside).reshape(self.inside.shape) - 1
+        turns = grid_rotations(self.inside.ndim)
+        return [turned_with_grid(number, turn)[self.inside] for turn in turns]
 
     def in_box(self, vector: Array) -> Array:
         """Return what lies under the mask as an array of the search box."""
@@ -225,7 +212,7 @@ class CompressedBatch:
             engine.filters.score.prepare_filter(engine.filters.in_box(vector), exact.correlator)
             for vector in basis.vectors
         ]
-        row, sampled = basis.typical, None
+        row, sampled = basis.typical(cell % engine.filters.cells.turns), None
         if cell % engine.sampled_every == 0:
             sampled, _ = exact.prepare_rotation(exact.rotations[ids[row]])
         folded = []

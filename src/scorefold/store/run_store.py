@@ -22,7 +22,7 @@ from scorefold.store.descriptions import GROUP_FILE
 
 Array = NDArray[Any]
 
-STORE_FORMAT = 3
+STORE_FORMAT = 4
 """Layout version of the store; a store of another one is refused rather than misread."""
 
 NO_RECORD = "there is no commit record"

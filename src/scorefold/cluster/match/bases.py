@@ -87,7 +87,7 @@ class StoredBases:
                 self._held.popitem(last=False)
         self._held.move_to_end(node.key)
         model = (cell - node.rotations[0]) // self._filters.cells.turns
-        return self._filters.turned(self._held[node.key][model], cell)
+        return self._filters.of_model(self._held[node.key][model], cell)
 
     def residuals(self) -> tuple[float, float]:
         """Return the root mean square of the residuals of all rotations, and the largest, from the records."""
@@ -112,7 +112,8 @@ class StoredBases:
         coefficients = np.split(arrays["coefficients"], np.cumsum(ranks * sizes)[:-1])
         residuals = np.split(arrays["residuals"], np.cumsum(sizes)[:-1])
         return [
-            Basis(vector, coefficient.reshape(size, rank), residual)
+            # What a voxel has of all vectors lies together: so they are turned fast.
+            Basis(np.asfortranarray(vector), coefficient.reshape(size, rank), residual)
             for vector, coefficient, residual, size, rank in zip(
                 vectors, coefficients, residuals, sizes, ranks, strict=True
             )

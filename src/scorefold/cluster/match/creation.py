@@ -1,7 +1,7 @@
 """Making a search in a store from a prepared job, and giving it other pick options."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ def create_run(location: str, prepared: PreparedMatch, *, keep_states: bool = Fa
     InputError
         If something is there already, or nothing can be written there.
     """
+    plan = replace(prepared.plan, direct=prepared.plan.direct and not keep_states)
     store = RunStore.create(
         location,
         {
@@ -49,7 +50,7 @@ def create_run(location: str, prepared: PreparedMatch, *, keep_states: bool = Fa
         {
             TARGETS: json.dumps([target.to_json() for target in prepared.job.targets]).encode(),
             FAILURES: json.dumps(prepared.unreadable).encode(),
-            PLAN: json.dumps(prepared.plan.to_json()).encode(),
+            PLAN: json.dumps(plan.to_json()).encode(),
         },
     )
     try:

@@ -267,7 +267,7 @@ class MatchRun(Run):
             "compress": len(self.plan.compress_nodes()),
             "score_leaf": self.plan.leaf_count,
             "merge": self.plan.merge_count,
-            "write_result": self.plan.batch_count,
+            "write_result": sum(not self.plan.is_direct(batch) for batch in range(self.plan.batch_count)),
             "find_candidates": targets,
             "refine": self.plan.batch_count,
             "call_picks": targets,
@@ -335,7 +335,10 @@ class MatchRun(Run):
         )
         needed = {key for key in committed if not key.startswith(done)}
         for batch in range(self.plan.batch_count):
-            if self.plan.write_node(batch).key not in committed:
+            write = self.plan.write_node(batch)
+            if write.key in committed:
+                needed.add(write.key)
+            else:
                 needed |= not_superseded(self.plan.search_nodes(batch), committed, started)
         return needed
 

@@ -19,6 +19,7 @@ from scorefold.events import LeafEvent
 from scorefold.io import ome_multiscales_metadata
 from scorefold.planning.job import Target
 from scorefold.planning.node import Node
+from scorefold.scoring.score import TargetTile
 from scorefold.scoring.tile import Tile
 from scorefold.store import Commit, ResultMaps
 from scorefold.store.results import level_shapes
@@ -33,7 +34,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def score_leaf(run: MatchRun, node: Node) -> str:
-    """Fold a block of rotations over a batch of tiles and commit the partial.
+    """Fold a block of rotations over a batch of tiles and commit the partial, or the result maps if it is all of them.
 
     An interrupted leaf goes on from its last checkpoint. A target that cannot be read any more is noted in the record,
     and the other tiles of the batch are scored.
@@ -52,16 +53,7 @@ def score_leaf(run: MatchRun, node: Node) -> str:
     states = [analyzer.resume(result) for analyzer, result in zip(analyzers, results, strict=True)]
 
     failures |= find_killers(run.store, node, _one_by_one(run, node, failures))
-    pixels = []
-    readable = []
-    for position, (target, tile) in enumerate(tiles):
-        if str(target) in failures:
-            continue  # the checkpoint lacks it, whether or not it can be read again
-        try:
-            pixels.append(run.pixels(run.job.targets[target], tile))
-            readable.append(position)
-        except (InputError, OSError) as error:
-            failures[str(target)] = one_line(error)
+    readable, pixels = _read_tiles(run, tiles, failures)
     if readable:
         engine = run.engine(run.plan.group_of(node.batch).tiling.fft_shape)
         batch = engine.prepare([tiles[i][1] for i in readable], pixels, [analyzers[i] for i in readable])
@@ -81,12 +73,30 @@ def score_leaf(run: MatchRun, node: Node) -> str:
             coverage = coverage.union(Coverage.of(coverage.region, first, stop))
     else:
         coverage = Coverage.of(coverage.region, *node.rotations)
-    summary = {"failures": failures, "seconds": round(time.monotonic() - started, 3)}
     found = _results(states, analyzers)
-    run.store.commit(node.key, arrays=_pack(found, analyzers), coverage=coverage, summary=summary)
+    summary = {"failures": failures, "seconds": round(time.monotonic() - started, 3)}
+    if run.plan.is_direct(node.batch):
+        written = {"tiles": _write_tiles(run, node.batch, found, failures)}
+        run.store.commit(node.key, coverage=coverage, summary=summary | written)
+    else:
+        run.store.commit(node.key, arrays=_pack(found, analyzers), coverage=coverage, summary=summary)
     run.store.drop_checkpoint(node.key)
     _tell(run, node, [(*tiles[i], found[i][0].scores) for i in readable], summary)
     return node.key
+
+
+def _read_tiles(run: MatchRun, tiles: Tiles, failures: dict[str, str]) -> tuple[list[int], list[TargetTile]]:
+    """Return which tiles can be read and their pixels; note why others cannot."""
+    readable, pixels = [], []
+    for position, (target, tile) in enumerate(tiles):
+        if str(target) in failures:
+            continue  # the checkpoint lacks it, whether or not it can be read again
+        try:
+            pixels.append(run.pixels(run.job.targets[target], tile))
+            readable.append(position)
+        except (InputError, OSError) as error:
+            failures[str(target)] = one_line(error)
+    return readable, pixels
 
 
 def _tell(
@@ -190,12 +200,21 @@ def write_result(run: MatchRun, node: Node) -> str:
     arrays, record = run.store.read_partial(root)
     if record.coverage != run.whole_coverage(node.batch):
         raise DamagedPartialError(root, f"it covers {record.coverage}, not every rotation")
-    tiling = run.plan.group_of(node.batch).tiling
-    fill = run.job.search.score_threshold
     failures: dict[str, str] = record.summary.get("failures", {})
+    results = _unpack(arrays, [run.analyzer(tile) for _, tile in run.plan.batch_tiles(node.batch)])
+    written = _write_tiles(run, node.batch, results, failures)
+    run.store.commit(node.key, summary={"tiles": written, "failures": failures})
+    _let_go(run, [root])
+    return node.key
+
+
+def _write_tiles(
+    run: MatchRun, batch: int, results: list[Any], failures: dict[str, str]
+) -> list[dict[str, Any]]:
+    """Write the tiles of a batch into the result maps; return their digests and score moments."""
+    tiling, tiles = run.plan.group_of(batch).tiling, run.plan.batch_tiles(batch)
+    fill = run.job.search.score_threshold
     written = []
-    tiles = run.plan.batch_tiles(node.batch)
-    results = _unpack(arrays, [run.analyzer(tile) for _, tile in tiles])
     maps_of: dict[int, ResultMaps] = {}
     for (index, tile), (maximum, moments) in zip(tiles, results, strict=True):
         if str(index) in failures:
@@ -216,9 +235,7 @@ def write_result(run: MatchRun, node: Node) -> str:
                 "moments": _moments_to_json(moments),
             }
         )
-    run.store.commit(node.key, summary={"tiles": written, "failures": failures})
-    _let_go(run, [root])
-    return node.key
+    return written
 
 
 def _moments_to_json(moments: Moments | ApproximateMoments) -> dict[str, Any]:
@@ -234,7 +251,7 @@ def _moments_to_json(moments: Moments | ApproximateMoments) -> dict[str, Any]:
 
 
 def moments_from_json(value: dict[str, Any]) -> Moments | ApproximateMoments:
-    """Return the moments that a record of `write_result` carries."""
+    """Return the moments that a record of written tiles carries."""
     if "sample" in value:
         return ApproximateMoments(*(_exact_moments(value[name]) for name in ("scores", "sample", "exact")))
     return _exact_moments(value)

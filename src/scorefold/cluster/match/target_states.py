@@ -75,7 +75,7 @@ class TargetStates:
             return PICKED if target in self._due["render"] else DONE
         batches = self._plan.batches_of(target)
         # The last ones are the last to be written, as a rule, and the first ones the first to be begun.
-        if not any(batch in self._due["write_result"] for batch in reversed(batches)):
+        if not any(map(self._is_to_be_written, reversed(batches))):
             return SEARCHED
         begun = any(self._leaves[batch] < self._leaves_of(batch) for batch in batches)
         return SEARCHING if begun else WAITING
@@ -96,6 +96,12 @@ class TargetStates:
         if self._states is None:
             self._states = Counter(self.state(target) for target in range(len(self._targets)))
         return self._states
+
+    def _is_to_be_written(self, batch: int) -> bool:
+        """Tell whether the result maps of a batch are due."""
+        return (
+            bool(self._leaves[batch]) if self._plan.is_direct(batch) else batch in self._due["write_result"]
+        )
 
     def _leaves_of(self, batch: int) -> int:
         """Return the number of leaves of a batch."""
