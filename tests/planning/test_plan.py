@@ -100,6 +100,7 @@ def test_counts_are_those_of_the_nodes(plan):
     assert plan.leaf_count == sum(node.stage == "score_leaf" for node in nodes)
     assert plan.merge_count == sum(node.stage == "merge" for node in nodes)
     assert plan.batch_count == sum(group.batch_count for group in plan.groups)
+    assert plan.write_count == sum(not plan.is_direct(batch) for batch in range(plan.batch_count))
 
 
 @given(plan=plans())

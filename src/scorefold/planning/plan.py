@@ -118,6 +118,11 @@ class Plan:
         """Number of merges."""
         return sum(g.batch_count * merge_count(self._blocks(g)) for g in self.groups)
 
+    @property
+    def write_count(self) -> int:
+        """Number of batches whose result maps are not written by their leaf."""
+        return sum(g.batch_count for g in self.groups if not (self.direct and self._blocks(g) == 1))
+
     def group_of(self, batch: int) -> TileGroup:
         """Return the group that a batch belongs to."""
         return self.groups[bisect.bisect_right(self._first_batches, batch) - 1]

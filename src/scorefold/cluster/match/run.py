@@ -267,7 +267,7 @@ class MatchRun(Run):
             "compress": len(self.plan.compress_nodes()),
             "score_leaf": self.plan.leaf_count,
             "merge": self.plan.merge_count,
-            "write_result": sum(not self.plan.is_direct(batch) for batch in range(self.plan.batch_count)),
+            "write_result": self.plan.write_count,
             "find_candidates": targets,
             "refine": self.plan.batch_count,
             "call_picks": targets,
