@@ -86,7 +86,7 @@ def more_workers(_python: str | None, *, tiny: bool, repeats: int) -> list[Table
             "1 worker, until maps are written",
             scored / count,
             {"bare loop": scored / bare},
-            "the same leaves through Dask; states and score maps stored",
+            "the same leaves through Dask; score maps stored",
         ),
         Row("1 worker, whole run", seconds[1] / count, {"bare loop": seconds[1] / bare}, rest),
         Row("2 workers, whole run", seconds[2] / count, {"bare loop": seconds[2] / bare}, rest),
