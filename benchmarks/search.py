@@ -114,11 +114,10 @@ class CellSearch:
 
     def describe(self) -> str:
         """Return rank, size and residual of a cell of median size."""
-        sizes = np.diff(self.cells.starts)
-        cell = self.cells.model(int(np.argsort(sizes, kind="stable")[len(sizes) // 2]))
+        cell = self.cells.typical_model
         basis = self.filters.bases(cell, self.tolerance)[0]
         residual = float(np.sqrt(np.mean(basis.residuals.astype(float) ** 2)))
-        return f"cells of {self.angle:g}°, rank {basis.rank} of {sizes[cell]}, residual {residual:.2f}"
+        return f"cells of {self.angle:g}°, rank {basis.rank} of {len(self.cells.ids(cell))}, residual {residual:.2f}"
 
     def timer(self, cells: int = CELLS) -> Timer:
         """Return what measures a rotation, its share of the basis included, over some whole cells.

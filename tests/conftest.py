@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -210,6 +211,25 @@ def new_run(tmp_path: Path, run_at: Callable[..., "MatchRun"]) -> Callable[..., 
         return run_at(tmp_path / name, **cut)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def stages_ended() -> Callable[["MatchRun"], Counter[str]]:
+    """Drive a run in this process, without pictures; return how often work of each stage ended well."""
+    from scorefold.cluster import drive
+    from scorefold.cluster.executor import SerialExecutor
+
+    def work(run: "MatchRun") -> Counter[str]:
+        ended: Counter[str] = Counter()
+        drive(
+            run,
+            SerialExecutor(),
+            render=False,
+            on_progress=lambda p: ended.update([p.last.node.stage] if p.last and not p.last.error else []),
+        )
+        return ended
+
+    return work
 
 
 @pytest.fixture(scope="session")

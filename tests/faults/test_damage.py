@@ -114,7 +114,9 @@ def test_one_damaged_record_that_many_tasks_need_is_one_failure(new_run, output_
     assert output_of(run.store.location) == serial_output()
 
 
-def test_a_map_damaged_after_garbage_was_collected_is_searched_again(new_run, output_of, serial_output):
+def test_a_map_damaged_after_garbage_was_collected_is_searched_again(
+    new_run, output_of, serial_output, stages_ended
+):
     run = new_run(rotation_block=8)
     drive(run, SerialExecutor(), render=False)
     collect_garbage(run.store, run.needed())
@@ -124,13 +126,7 @@ def test_a_map_damaged_after_garbage_was_collected_is_searched_again(new_run, ou
 
     asked = PickOptions(**{**vars(run.job.picks), "top": 7})
     changed = change_picks(run, asked)
-    ended = Counter()
-    drive(
-        changed,
-        SerialExecutor(),
-        render=False,
-        on_progress=lambda p: ended.update([p.last.node.stage] if p.last and not p.last.error else []),
-    )
+    ended = stages_ended(changed)
     assert ended["score_leaf"] == 3
     assert ended["write_result"] == 1
     assert not verify(run.store).damaged

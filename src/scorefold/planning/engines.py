@@ -111,9 +111,8 @@ def seconds_per_rotation(
     """Measure what a rotation costs a tile in cells of an angle: its share of the basis, which all tiles share."""
     sample = CellSample(replace(search, cell_angle=angle), template, rotations, transforms, fft_shape)
     count = len(sample.filters.cells.ids(sample.cell))
-    shared = sample.compress_seconds / sample.filters.cells.turns / tiles + sample.calibration.rotation / min(
-        tiles, TYPICAL_BATCH
-    )
+    basis = sample.compress_seconds / sample.filters.cells.turns / tiles
+    shared = basis + sample.calibration.rotation / min(tiles, TYPICAL_BATCH)
     return (shared + sample.calibration.tile) / count
 
 
@@ -205,8 +204,7 @@ class CellSample:
         score = get_score(search.score)
         cells = search_cells(template, rotations, search.cell_angle)
         self.filters = CellFilters(template, rotations, score, cells)
-        sizes = np.diff(cells.starts)
-        self.cell = cells.model(int(np.argsort(sizes, kind="stable")[len(sizes) // 2]))
+        self.cell = cells.typical_model
         self.filters.of_rotation(0)  # compiles
         started = time.perf_counter()
         self.basis: Basis = self.filters.bases(self.cell, search.tolerance)[0]

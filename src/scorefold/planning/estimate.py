@@ -92,7 +92,7 @@ def estimate(
         blocks = -(-plan.step_count // group.rotation_block)
         # Every level of the merge tree writes the states once more.
         levels, count = 0, blocks
-        while count > (1 if plan.direct and blocks == 1 else 0):
+        while count > plan.writes_directly(group):
             levels += count
             count = -(-count // 8) if count > 1 else 0
         partials += memory.state_bytes * positions * levels

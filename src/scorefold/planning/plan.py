@@ -121,7 +121,7 @@ class Plan:
     @property
     def write_count(self) -> int:
         """Number of batches whose result maps are not written by their leaf."""
-        return sum(g.batch_count for g in self.groups if not (self.direct and self._blocks(g) == 1))
+        return sum(group.batch_count for group in self.groups if not self.writes_directly(group))
 
     def group_of(self, batch: int) -> TileGroup:
         """Return the group that a batch belongs to."""
@@ -175,7 +175,11 @@ class Plan:
 
     def is_direct(self, batch: int) -> bool:
         """Tell whether the only leaf of a batch writes its result maps."""
-        return self.direct and self._blocks(self.group_of(batch)) == 1
+        return self.writes_directly(self.group_of(batch))
+
+    def writes_directly(self, group: TileGroup) -> bool:
+        """Tell whether batches of a group have one leaf, which writes their result maps."""
+        return self.direct and self._blocks(group) == 1
 
     def write_node(self, batch: int) -> Node:
         """Return the work that writes a batch into the result maps."""

@@ -56,6 +56,11 @@ class RotationCells:
         return rows
 
     @property
+    def typical_model(self) -> int:
+        """A cell of median size, of which others may be turns."""
+        return self.model(int(np.argsort(np.diff(self.starts), kind="stable")[len(self) // 2]))
+
+    @property
     def largest(self) -> int:
         """Number of rotations of the largest cell."""
         return int(np.diff(self.starts).max())

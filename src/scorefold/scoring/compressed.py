@@ -212,8 +212,9 @@ class CompressedBatch:
             engine.filters.score.prepare_filter(engine.filters.in_box(vector), exact.correlator)
             for vector in basis.vectors
         ]
-        row, sampled = basis.typical(cell % engine.filters.cells.turns), None
+        row, sampled = 0, None
         if cell % engine.sampled_every == 0:
+            row = basis.typical(cell % engine.filters.cells.turns)
             sampled, _ = exact.prepare_rotation(exact.rotations[ids[row]])
         folded = []
         for i, (tile, target) in enumerate(zip(self._tiles, self._prepared, strict=True)):
