@@ -1,6 +1,7 @@
 """A search of one target as a single tile, by either engine, and what a rotation of it takes."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,8 +13,8 @@ from scipy.fft import next_fast_len
 from benchmarks.measuring import Timer, seconds_per_call
 from scorefold.analyzer import AnalyzerProduct, ApproximateScoreMoments, MaxScoreOverRotations
 from scorefold.rotations import RotationCells
-from scorefold.scoring.basis import Basis
-from scorefold.scoring.compressed import CellFilters, CompressedEngine, search_cells
+from scorefold.scoring.cell_filters import CellBases, CellFilters, search_cells
+from scorefold.scoring.compressed import CompressedEngine
 from scorefold.scoring.engine import ExactEngine
 from scorefold.scoring.fft import provider
 from scorefold.scoring.score import TargetTile, choose_score
@@ -104,7 +105,7 @@ class CellSearch:
             engine.template,
             self.search.rotations,
             engine.score,
-            search_cells(engine.template, self.search.rotations, self.angle),
+            search_cells(engine.template, engine.score, self.search.rotations, self.angle),
         )
 
     @property
@@ -115,9 +116,13 @@ class CellSearch:
     def describe(self) -> str:
         """Return rank, size and residual of a cell of median size."""
         cell = self.cells.typical_model
-        basis = self.filters.bases(cell, self.tolerance)[0]
+        basis, _, masks = self.filters.bases(cell, self.tolerance)
         residual = float(np.sqrt(np.mean(basis.residuals.astype(float) ** 2)))
-        return f"cells of {self.angle:g}°, rank {basis.rank} of {len(self.cells.ids(cell))}, residual {residual:.2f}"
+        of_masks = f", of masks {masks.rank}" if masks else ""
+        return (
+            f"cells of {self.angle:g}°, rank {basis.rank} of {len(self.cells.ids(cell))}{of_masks}, "
+            f"residual {residual:.2f}"
+        )
 
     def timer(self, cells: int = CELLS) -> Timer:
         """Return what measures a rotation, its share of the basis included, over some whole cells.
@@ -128,12 +133,12 @@ class CellSearch:
         analyzer = AnalyzerProduct(
             MaxScoreOverRotations(tile.shape, rotations=self.search.rotations), ApproximateScoreMoments()
         )
-        filters, models = self.filters, dict[int, Basis]()
-        engine = CompressedEngine(
-            self.search.engine,
-            filters,
-            lambda cell: filters.of_model(models[self.cells.model(cell)], cell),
-        )
+        filters, models = self.filters, dict[int, CellBases]()
+
+        def of_cell(kind: str) -> Callable[[int], Any]:
+            return lambda cell: filters.of_model(getattr(models[self.cells.model(cell)], kind), cell)
+
+        engine = CompressedEngine(self.search.engine, filters, of_cell("coarse"), of_cell("masks"))
         batch = engine.prepare([tile], [pixels], [analyzer])
         states = [analyzer.init_state()]
         first = self.cells.model(len(self.cells) // 2 // engine.sampled_every * engine.sampled_every)
@@ -143,7 +148,7 @@ class CellSearch:
         share = min(1.0, len(some) / len(needed) / self.cells.turns)
 
         def make_bases() -> None:
-            models.update({model: filters.bases(model, self.tolerance)[0] for model in needed})
+            models.update({model: filters.bases(model, self.tolerance) for model in needed})
 
         make_bases()
         states = batch.fold(some[0], states)

@@ -26,7 +26,7 @@ def fused(function: _Function) -> _Function:
 
 
 def _compile(function: _Function, fastmath: set[str] | None = None) -> _Function:
-    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath or False}
+    options: dict[str, Any] = {"nogil": True, "fastmath": fastmath or False, "error_model": "numpy"}
     try:
         return cast("_Function", numba.njit(cache=True, **options)(function))
     except RuntimeError:  # numba found no place for its cache

@@ -40,7 +40,17 @@ def run(monkeypatch, capsys):
                 "scorefold, compressed 0.3, σ 1.3, padded",
             ],
         ),
-        ("images", ["scorefold, scipy", "scorefold, compressed 0.3", "OpenCV, masked", "OpenCV, not masked"]),
+        ("masks", ["scorefold, scipy", "scorefold, compressed 0.3, σ 0.8"]),
+        (
+            "images",
+            [
+                "scorefold, scipy",
+                "scorefold, compressed 0.3",
+                "scorefold, compressed 0.3, disk",
+                "OpenCV, masked",
+                "OpenCV, not masked",
+            ],
+        ),
         ("bases", ["tolerance 0.3, 90°"]),
         ("figures", ["scorefold", "matplotlib"]),
         ("merges", ["leaf", "merges, share of a leaf"]),
@@ -83,6 +93,6 @@ def test_a_wrong_name_is_refused_with_the_names_there_are():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert (
-        "volumes, images, bases, figures, throughput, workers, units, merges, rescored, lowpass, recall"
+        "volumes, masks, images, bases, figures, throughput, workers, units, merges, rescored, lowpass, recall"
         in done.stderr
     )

@@ -8,10 +8,13 @@ from hypothesis import HealthCheck, settings
 
 from scorefold.analyzer import AbstractAnalyzer, MaxScoreOverRotations, RotationTable
 from scorefold.rotations import plane_rotations, rotation_cells, space_rotations
-from scorefold.scoring.compressed import CellFilters, CompressedEngine
+from scorefold.scoring.cell_filters import CellFilters
+from scorefold.scoring.compressed import CompressedEngine
 from scorefold.scoring.engine import ExactEngine
 from scorefold.scoring.fft import provider
+from scorefold.scoring.local import LocalScores, VoxelWeights, room_at
 from scorefold.scoring.masks import template_mask
+from scorefold.scoring.rescoring import LocalRescorer, Rescorer
 from scorefold.scoring.score import get_score
 from scorefold.scoring.template import Template
 from scorefold.scoring.tile import Tile
@@ -62,6 +65,8 @@ class Search:
             values = chain_density(rng, 8, blur=0.8)
         score = get_score(name)
         mask = template_mask("sphere", values.shape)
+        if name == "FLC":  # not the same at any two rotations
+            mask[: 3 * len(mask) // 10] = 0
         self.score = score
         self.template = Template(score.template_values(values), mask, self.rotations)
         self.cells = rotation_cells(self.rotations, self.angle)
@@ -112,10 +117,24 @@ class Search:
         return self.run(self.exact, range(len(self.rotations)), analyzer_of)
 
     def compressed(self, tolerance, analyzer_of, cells=None):
+        bases = cache(lambda cell: self.filters.bases(cell, tolerance))
         engine = CompressedEngine(
-            self.exact, self.filters, lambda cell: self.filters.bases(cell, tolerance)[0]
+            self.exact, self.filters, lambda cell: bases(cell).coarse, lambda cell: bases(cell).masks
         )
         return self.run(engine, range(len(self.cells)) if cells is None else cells, analyzer_of)
+
+    def rescorer(self, tolerance, std):
+        """Return what scores voxels of the first tile exactly, and the weights that it wants to know of them."""
+        bases = cache(lambda cell: self.filters.bases(cell, tolerance))
+        given = self.filters, lambda cell: bases(cell).coarse, lambda cell: bases(cell).finer
+        everywhere = self.exact.everywhere
+        if self.filters.masks_turn:
+            return (
+                LocalRescorer(*given, lambda cell: bases(cell).masks, std=std),
+                lambda voxels: room_at(voxels, self.template.box, self.shape, everywhere=everywhere),
+            )
+        local = LocalScores(self.template, self.score, dtype="float32", pad_edges=everywhere)
+        return Rescorer(*given, std=std), VoxelWeights(local, self.tiles[0], self.pixels[0])
 
     def score_maps(self, tolerance=None):
         """Return the score maps of all rotations, exact or synthesised, tiles put together."""

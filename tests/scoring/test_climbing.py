@@ -1,8 +1,6 @@
 """Climbing from candidates to maxima of the exact scores."""
 
 import itertools
-from functools import cache
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,18 +8,16 @@ from scipy import ndimage
 
 from scorefold.analyzer import ScoreMoments
 from scorefold.scoring.climbing import CLIMBS, Candidate, Climber
-from scorefold.scoring.local import LocalScores
-from scorefold.scoring.rescoring import BestScores, Rescorer
+from scorefold.scoring.rescoring import BestScores
 from scorefold.scoring.tile import Tile
 
 TOLERANCE = 0.3
 
 
 class KnownScores:
-    """A rescorer, and local scores, of which a map of exact scores decides everything."""
+    """A rescorer of which a map of exact scores decides everything."""
 
     voxel_bytes = 1
-    reach = 1
 
     def __init__(self, scores):
         self.scores = np.asarray(scores, float)
@@ -40,12 +36,6 @@ class KnownScores:
             np.where(enough, scores, np.nan), rotations, np.where(enough, scores, at_least - 1e-9)
         )
 
-    def around(self, voxel, whole, pixels):
-        start = [max(v - 1, 0) for v in voxel]
-        stop = [min(v + 2, n) for v, n in zip(voxel, self.scores.shape, strict=True)]
-        tile = Tile(tuple(start), tuple(np.subtract(stop, start).tolist()), self.scores.shape)
-        return SimpleNamespace(tile=tile, weights=lambda: np.full(tile.shape, 2.0))
-
 
 def climbed(scores, candidates, *, synthesised=None, at_least=0.5, **options):
     """Return the maxima, by voxel, to which candidates lead, and the climber and what it looked at."""
@@ -53,7 +43,7 @@ def climbed(scores, candidates, *, synthesised=None, at_least=0.5, **options):
     whole = Tile((0,) * known.scores.ndim, known.scores.shape, known.scores.shape)
     climber = Climber(
         known,
-        known,
+        lambda voxels: np.full(len(voxels), 2.0),
         whole,
         None,
         known.scores if synthesised is None else synthesised,
@@ -156,14 +146,15 @@ def test_no_candidates_lead_nowhere():
     assert climbed(np.zeros((5, 5)), [])[0] == []
 
 
+@pytest.mark.parametrize("name", ["FLCSphericalMask", "FLC"])
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_maxima_are_those_of_the_exact_engine(a_search, ndim):
-    search = a_search(ndim)
+def test_maxima_are_those_of_the_exact_engine(a_search, ndim, name):
+    search = a_search(ndim, name)
     (exact,) = search.exactly(search.maximum)
     (found,) = search.compressed(TOLERANCE, search.maximum)
     (moments,) = search.exactly(lambda _: ScoreMoments())
     bases = [search.filters.bases(cell, TOLERANCE) for cell in range(len(search.cells))]
-    residuals = np.concatenate([basis.residuals for basis, _ in bases]).astype(float)
+    residuals = np.concatenate([basis.residuals for basis, _, _ in bases]).astype(float)
     highest = found.scores == ndimage.maximum_filter(found.scores, 3)
     flat = np.flatnonzero(highest)
     flat = flat[np.argsort(-found.scores.ravel()[flat])][:25]
@@ -171,13 +162,7 @@ def test_maxima_are_those_of_the_exact_engine(a_search, ndim):
     candidates = list(map(tuple, np.transpose(np.unravel_index(flat, found.scores.shape)).tolist()))
     at_least = 0.9 * min(float(found.scores[voxel]) for voxel in candidates)
     climber = Climber(
-        Rescorer(
-            search.filters,
-            cache(lambda cell: bases[cell][0]),
-            cache(lambda cell: bases[cell][1]),
-            std=moments.std,
-        ),
-        LocalScores(search.template, search.score, dtype="float32", pad_edges=False),
+        *search.rescorer(TOLERANCE, moments.std),
         search.tiles[0],
         search.pixels[0],
         found.scores,

@@ -1,15 +1,14 @@
 """Exact scores of voxels: the exact engine's, and what a synthesis may lack is bounded."""
 
-from functools import cache
-
 import numpy as np
 import pytest
 
 from scorefold.analyzer import ScoreMoments
-from scorefold.scoring.local import LocalScores
-from scorefold.scoring.rescoring import Rescorer, synthesis_slack
+from scorefold.scoring.rescoring import synthesis_slack
 
 TOLERANCE = 0.3
+
+LOCAL = ("FLCSphericalMask", "FLC")
 
 
 class Found:
@@ -20,9 +19,7 @@ class Found:
         (found,) = search.compressed(TOLERANCE, search.maximum)
         (moments,) = search.exactly(lambda _: ScoreMoments())
         self.std = moments.std
-        coarse = cache(lambda cell: search.filters.bases(cell, TOLERANCE)[0])
-        finer = cache(lambda cell: search.filters.bases(cell, TOLERANCE)[1])
-        self.rescorer = Rescorer(search.filters, coarse, finer, std=self.std)
+        self.rescorer, weights = search.rescorer(TOLERANCE, self.std)
         flat = np.argsort(-found.scores, axis=None)[:count]
         self.voxels = [
             tuple(map(int, voxel)) for voxel in np.transpose(np.unravel_index(flat, found.scores.shape))
@@ -31,19 +28,17 @@ class Found:
         self.exact, self.rotations = exact.scores.ravel()[flat].astype(float), exact.rotations.ravel()[flat]
         self.found_rotations = found.rotations.ravel()[flat]
         self.windows = self.rescorer.windows(self.voxels, search.pixels[0])
-        local = LocalScores(search.template, search.score, dtype="float32", pad_edges=False, reach=0)
-        self.weights = np.array(
-            [local.around(voxel, search.tiles[0], search.pixels[0]).weights().item() for voxel in self.voxels]
-        )
+        self.weights = weights(self.voxels)
 
     def best(self, at_least, some=slice(None)):
         at_least = np.broadcast_to(at_least, self.found.shape)[some]
         return self.rescorer.best(self.windows[some], self.weights[some], self.found[some], at_least)
 
 
+@pytest.mark.parametrize("name", LOCAL)
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_noise_takes_less_from_a_score_than_it_is_allowed_to(a_search, ndim):
-    search = a_search(ndim)
+def test_noise_takes_less_from_a_score_than_it_is_allowed_to(a_search, ndim, name):
+    search = a_search(ndim, name)
     exact, found = search.score_maps(), search.score_maps(TOLERANCE)
     residuals = np.empty((len(search.rotations),) + (1,) * ndim)
     for cell in range(len(search.cells)):
@@ -61,9 +56,10 @@ def test_noise_takes_less_from_a_score_than_it_is_allowed_to(a_search, ndim):
     assert 0.5 < np.sqrt(np.nanmean(off**2)) < 1.2, "deviations are of the size that is allowed for"
 
 
+@pytest.mark.parametrize("name", LOCAL)
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_voxels_get_the_scores_and_rotations_of_the_exact_engine(a_search, ndim):
-    given = Found(a_search(ndim))
+def test_voxels_get_the_scores_and_rotations_of_the_exact_engine(a_search, ndim, name):
+    given = Found(a_search(ndim, name))
     best = given.best(-np.inf)
     np.testing.assert_allclose(best.scores, given.exact, atol=2e-5)
     np.testing.assert_array_equal(best.rotations, given.rotations)
@@ -71,9 +67,10 @@ def test_voxels_get_the_scores_and_rotations_of_the_exact_engine(a_search, ndim)
     assert (given.found_rotations != given.rotations).any(), "the synthesis is mistaken at times"
 
 
+@pytest.mark.parametrize("name", LOCAL)
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_what_is_too_low_is_not_found_and_bounded(a_search, ndim):
-    given = Found(a_search(ndim))
+def test_what_is_too_low_is_not_found_and_bounded(a_search, ndim, name):
+    given = Found(a_search(ndim, name))
     at_least = given.exact + np.where(np.arange(len(given.exact)) % 2, 1e-3, -1e-3)
     best = given.best(at_least)
     reached = at_least < given.exact
@@ -94,9 +91,10 @@ def test_few_rotations_are_turned_for_a_voxel(a_search, monkeypatch):
     assert len(turned) < len(search.rotations) / 4
 
 
+@pytest.mark.parametrize("name", LOCAL)
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_scores_do_not_depend_on_what_is_looked_at_together(a_search, ndim):
-    given = Found(a_search(ndim), count=20)
+def test_scores_do_not_depend_on_what_is_looked_at_together(a_search, ndim, name):
+    given = Found(a_search(ndim, name), count=20)
     together = given.best(-np.inf)
     for number in range(20):
         alone = given.best(-np.inf, slice(number, number + 1))

@@ -12,8 +12,9 @@ from scorefold.planning.calibration import Calibration, calibrate, engine_calibr
 from scorefold.planning.job import SearchOptions
 from scorefold.planning.plan import BASES_OF_A_PARTIAL
 from scorefold.rotations import rotation_spacing
-from scorefold.scoring.basis import RANKS, Basis
-from scorefold.scoring.compressed import CellFilters, CompressedEngine, check_compressible, search_cells
+from scorefold.scoring.basis import RANKS
+from scorefold.scoring.cell_filters import CellBases, CellFilters, check_compressible, search_cells
+from scorefold.scoring.compressed import CompressedEngine
 from scorefold.scoring.engine import ExactEngine
 from scorefold.scoring.fft import FourierProvider
 from scorefold.scoring.score import get_score
@@ -89,12 +90,12 @@ def _angles(search: SearchOptions, template: Template, rotations: NDArray[np.flo
     """Return the cell angles to choose from, rounded so that they can be given again."""
     if search.cell_angle is not None:
         return [search.cell_angle]
-    spacing = rotation_spacing(rotations)
+    spacing, score = rotation_spacing(rotations), get_score(search.score)
     sizes = [float(np.clip(round(size * spacing, 1), 0.5, 90.0)) for size in CELL_SIZES[rotations.shape[1]]]
     usable = [
         angle
         for angle in dict.fromkeys(sizes)
-        if search_cells(template, rotations, angle).largest <= LARGEST_CELL
+        if search_cells(template, score, rotations, angle).largest <= LARGEST_CELL
     ]
     return usable or sizes[:1]
 
@@ -123,7 +124,9 @@ class BasisSize:
     Attributes
     ----------
     rank : int
-        The next in use above the rank of the largest cell.
+        Maps of a tile at a time: the next rank in use above that of the largest cell, and two for each basis mask.
+    mask_rank : int
+        Basis masks; 0 where no mask turns.
     cell_bytes : int
         The turned templates of the largest cell.
     partial_bytes : int
@@ -135,6 +138,7 @@ class BasisSize:
     """
 
     rank: int
+    mask_rank: int
     cell_bytes: int
     partial_bytes: int
     finer_bytes: int
@@ -153,22 +157,25 @@ def basis_size(search: SearchOptions, template: Template, rotations: NDArray[np.
     """
     if search.cell_angle is None or search.tolerance is None:
         raise ValueError("a search without cells")
-    cells = search_cells(template, rotations, search.cell_angle)
+    score = get_score(search.score)
+    cells = search_cells(template, score, rotations, search.cell_angle)
     if cells.largest > LARGEST_CELL:
         raise InputError(
             f"cell angle {search.cell_angle:g}: its largest cell has {cells.largest:,} rotations, more than "
             f"{LARGEST_CELL}. Use a smaller --cell-angle."
         )
-    filters = CellFilters(template, rotations, get_score(search.score), cells)
-    basis, finer = filters.bases(cells.model(int(np.argmax(np.diff(cells.starts)))), search.tolerance)
-    rank, finer_rank = (
-        next((larger for larger in RANKS if larger > one.rank), one.rank) for one in (basis, finer)
+    filters = CellFilters(template, rotations, score, cells)
+    coarse, finer, masks = filters.bases(cells.model(int(np.argmax(np.diff(cells.starts)))), search.tolerance)
+    rank, finer_rank, mask_rank = (
+        0 if one is None else next((larger for larger in RANKS if larger > one.rank), one.rank)
+        for one in (coarse, finer, masks)
     )
     voxels = 4 * int(filters.inside.sum())
     return BasisSize(
-        rank,
-        cells.largest * voxels,
-        BASES_OF_A_PARTIAL * rank * voxels,
+        rank + 2 * mask_rank,
+        mask_rank,
+        cells.largest * voxels * (2 if mask_rank else 1),
+        BASES_OF_A_PARTIAL * (rank + mask_rank) * voxels,
         BASES_OF_A_PARTIAL * finer_rank * voxels,
         2 * cells.turns * voxels if cells.turns > 1 else 0,
     )
@@ -183,8 +190,8 @@ class CellSample:
         The cells and their filters.
     cell : int
         A cell of median size, of which others may be turns.
-    basis : Basis
-        Its basis.
+    bases : CellBases
+        Its bases.
     compress_seconds : float
         To make the basis, and no turn of it.
     calibration : Calibration
@@ -202,17 +209,19 @@ class CellSample:
         if search.cell_angle is None or search.tolerance is None:
             raise ValueError("a search without cells")
         score = get_score(search.score)
-        cells = search_cells(template, rotations, search.cell_angle)
+        cells = search_cells(template, score, rotations, search.cell_angle)
         self.filters = CellFilters(template, rotations, score, cells)
         self.cell = cells.typical_model
         self.filters.of_rotation(0)  # compiles
         started = time.perf_counter()
-        self.basis: Basis = self.filters.bases(self.cell, search.tolerance)[0]
+        self.bases: CellBases = self.filters.bases(self.cell, search.tolerance)
         self.compress_seconds = time.perf_counter() - started
         exact = ExactEngine(
             template, rotations, score, transforms, fft_shape, dtype=search.dtype, pad_edges=True
         )
-        engine = CompressedEngine(exact, self.filters, lambda _: self.basis)
+        engine = CompressedEngine(
+            exact, self.filters, lambda _: self.bases.coarse, lambda _: self.bases.masks
+        )
         tile = largest_tile(fft_shape, template.box)
         analyzer = AnalyzerProduct(
             MaxScoreOverRotations(tile.shape, rotations=rotations, dtype=search.dtype),

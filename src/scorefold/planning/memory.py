@@ -30,6 +30,8 @@ class MemoryModel:
         The search box.
     rank : int
         Basis maps that are held at a time; 0 where every rotation has a map of its own.
+    mask_rank : int
+        Basis masks, which may be transformed in double precision, too; 0 where no mask turns.
     cell_bytes : int
         The turned templates of the largest cell, under the mask.
     basis_bytes, finer_bytes : int
@@ -43,6 +45,7 @@ class MemoryModel:
     itemsize: int
     box: Shape
     rank: int = 0
+    mask_rank: int = 0
     cell_bytes: int = 0
     basis_bytes: int = 0
     finer_bytes: int = 0
@@ -59,7 +62,8 @@ class MemoryModel:
         kept = sum(self._spectrum(fft_shape, precision) for precision in self.score.spectra)
         weights = self.itemsize * positions if self.score.tile_weights else 0
         if self.rank:
-            weights += self.itemsize * positions  # with what is not scored marked
+            # With what is not scored marked; or least variances, and means.
+            weights += self.itemsize * positions * (2 if self.mask_rank else 1)
         return kept + weights + 3 * self.state_bytes * positions
 
     def shared_bytes(self, fft_shape: Shape) -> int:
@@ -73,6 +77,7 @@ class MemoryModel:
         transforms = 4 * voxels * self.itemsize + 4 * voxels * 8
         basis = self.rank * (self._spectrum(fft_shape, "working") + self.itemsize * voxels)
         if self.rank:
+            basis += self.mask_rank * self._spectrum(fft_shape, "double")
             basis += 2 * HELD_BASES + 2 * self.basis_bytes + self.turns_bytes
         return transforms + 3 * voxels * 8 + 3 * self._spectrum(fft_shape, "double") + basis
 

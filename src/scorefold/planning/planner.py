@@ -101,6 +101,7 @@ def make_plan(
         memory = replace(
             memory,
             rank=size.rank,
+            mask_rank=size.mask_rank,
             cell_bytes=size.cell_bytes,
             basis_bytes=size.partial_bytes,
             finer_bytes=size.finer_bytes,

@@ -17,7 +17,7 @@ from scorefold.planning.job import SearchOptions
 from scorefold.scoring.engine import ExactEngine
 from scorefold.scoring.fft import FourierProvider
 from scorefold.scoring.fused import fold_terms
-from scorefold.scoring.score import get_score
+from scorefold.scoring.score import LocalScore, get_score
 from scorefold.scoring.template import Template
 from scorefold.scoring.tile import Tile
 
@@ -91,7 +91,7 @@ def profile_search(
         parts = _exact_parts(engine, tile, target)
     else:
         sample = CellSample(search, template, rotations, transforms, fft_shape)
-        parts = _compressed_parts(engine, tile, target, sample)
+        parts = _compressed_parts(engine, target, sample)
     return Profile(fft_shape, parts, floor)
 
 
@@ -115,13 +115,17 @@ def _exact_parts(engine: ExactEngine, tile: Tile, target: Any) -> dict[str, floa
     }
 
 
-def _compressed_parts(engine: ExactEngine, tile: Tile, target: Any, sample: CellSample) -> dict[str, float]:
-    filters, basis = sample.filters, sample.basis
-    count = len(filters.cells.ids(sample.cell))
-    vector = filters.in_box(basis.vectors[0])
-    prepared = filters.score.prepare_filter(vector, engine.correlator)
-    forward = basis.rank * _seconds(lambda: filters.score.prepare_filter(vector, engine.correlator))
-    back = basis.rank * _seconds(lambda: engine.terms(tile, target, prepared))
+def _compressed_parts(engine: ExactEngine, target: Any, sample: CellSample) -> dict[str, float]:
+    (filters, bases), score = (sample.filters, sample.bases), sample.filters.score
+    count, correlator = len(filters.cells.ids(sample.cell)), engine.correlator
+    vector = filters.in_box(bases.coarse.vectors[0])
+    prepared = score.prepare_filter(vector, correlator)
+    forward = bases.coarse.rank * _seconds(lambda: score.prepare_filter(vector, correlator))
+    back = bases.coarse.rank * _seconds(lambda: score.numerator(target, prepared, correlator))
+    if isinstance(score, LocalScore) and bases.masks is not None:
+        mask = score.prepare_mask(filters.in_box(bases.masks.vectors[0]), correlator)
+        forward *= 1 + bases.masks.rank / bases.coarse.rank
+        back += bases.masks.rank * _seconds(lambda: score.local_sums(target, mask, correlator))
     fold = sample.calibration.leaf_seconds(1, 1) - forward - back
     return {
         "turn the templates, make the basis": sample.compress_seconds / count / filters.cells.turns,

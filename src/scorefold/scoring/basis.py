@@ -51,6 +51,26 @@ class Basis:
         return int(nearest[which % max(1, len(nearest) // 4)])
 
 
+@dataclass(frozen=True)
+class MaskBasis(Basis):
+    """A basis of the masks of a cell.
+
+    Attributes
+    ----------
+    supports : ndarray of int32, shape (n, d, 2)
+        First and last index, per axis, of the search box under each mask.
+    """
+
+    supports: NDArray[np.int32]
+
+    @property
+    def totals(self) -> NDArray[np.float64]:
+        """Sums of the masks, as the basis has them."""
+        sums = self.vectors.sum(axis=1, dtype=np.float64)
+        totals: NDArray[np.float64] = self.coefficients.astype(np.float64) @ sums
+        return totals
+
+
 @cache
 def _libraries() -> ThreadpoolController:
     return ThreadpoolController()

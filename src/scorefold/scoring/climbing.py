@@ -1,7 +1,7 @@
 """From candidates to the maxima of the exact scores, by way of voxels that are next to each other."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from scorefold.scoring.local import LocalScores
 from scorefold.scoring.rescoring import CANDIDATE_STDS, NOISE_STDS, Rescorer, synthesis_slack
 from scorefold.scoring.score import TargetTile
 from scorefold.scoring.tile import Tile
@@ -62,8 +61,8 @@ class Climber:
     ----------
     rescorer : Rescorer
         Scores voxels exactly.
-    local : LocalScores
-        Of the same template and score. Weights are found for all its reach at a time.
+    weights : callable
+        Returns what the rescorer wants to know of voxels beside the pixels around them.
     whole : Tile
         The candidates' tile, with as many voxels around as may be climbed to.
     pixels : TargetTile
@@ -91,7 +90,7 @@ class Climber:
     def __init__(
         self,
         rescorer: Rescorer,
-        local: LocalScores,
+        weights: Callable[[Sequence[Voxel]], Array],
         whole: Tile,
         pixels: TargetTile,
         synthesised: Array,
@@ -104,7 +103,7 @@ class Climber:
     ) -> None:
         self.exact: dict[Voxel, tuple[float, int]] = {}
         self._rescorer = rescorer
-        self._local = local
+        self._weights = weights
         self._reach = reach
         self._whole = whole
         self._pixels = pixels
@@ -115,7 +114,6 @@ class Climber:
         self._beside = beside
         # What exact scores do not exceed, as far as that was found out.
         self._highest: dict[Voxel, float] = {}
-        self._weights: dict[Voxel, float] = {}
 
     def maxima(self, voxels: Sequence[Voxel]) -> list[Candidate]:
         """Return the maxima of the exact scores that the voxels of candidates lead to."""
@@ -239,7 +237,7 @@ class Climber:
             places = [self._place(voxel) for voxel in some]
             best = rescorer.best(
                 rescorer.windows(places, self._pixels),
-                np.array([self._weight(voxel) for voxel in some]),
+                self._weights(some),
                 np.array([self._synthesised[place] for place in places]),
                 np.array([wanted[voxel] for voxel in some]),
             )
@@ -247,16 +245,6 @@ class Climber:
                 self._highest[voxel] = float(best.highest[number])
                 if best.rotations[number] >= 0:
                     self.exact[voxel] = (float(best.scores[number]), int(best.rotations[number]))
-
-    def _weight(self, voxel: Voxel) -> float:
-        """Return the factor between numerators and scores at a voxel; NaN where there is no score."""
-        if voxel not in self._weights:
-            reach = self._local.reach
-            edge = 2 * reach + 1
-            middle = tuple(v // edge * edge + reach for v in voxel)
-            block = self._local.around(middle, self._whole, self._pixels)
-            self._weights.update(zip(block.tile.voxels(), block.weights().ravel().tolist(), strict=True))
-        return self._weights[voxel]
 
     def _around(self, voxel: Voxel) -> Iterator[Voxel]:
         """Yield a voxel and those next to it, as far as there are any, in C order."""

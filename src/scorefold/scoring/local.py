@@ -1,6 +1,7 @@
 """Exact scores at a few positions, at any rotation: for rescoring candidates and refining picks."""
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -185,6 +186,64 @@ class Neighbourhood:
             if shift:
                 height += 0.25 * (after - before) * shift
         return Pose(rotation, offset, height)
+
+
+class VoxelWeights:
+    """The factors between numerators and scores at voxels, for a `LinearScore`.
+
+    Parameters
+    ----------
+    local : LocalScores
+        Of the template and the score. Weights are found for all its reach at a time.
+    whole : Tile
+        A tile that contains the voxels.
+    pixels : TargetTile
+        Its pixels.
+    """
+
+    def __init__(self, local: LocalScores, whole: Tile, pixels: TargetTile) -> None:
+        self._local = local
+        self._whole = whole
+        self._pixels = pixels
+        self._found: dict[tuple[int, ...], float] = {}
+
+    def __call__(self, voxels: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
+        """Return the weights of voxels, shape (n,); NaN where there is no score."""
+        return np.array([self._weight(voxel) for voxel in voxels])
+
+    def _weight(self, voxel: tuple[int, ...]) -> float:
+        if voxel not in self._found:
+            reach = self._local.reach
+            edge = 2 * reach + 1
+            middle = tuple(v // edge * edge + reach for v in voxel)
+            block = self._local.around(middle, self._whole, self._pixels)
+            self._found.update(zip(block.tile.voxels(), block.weights().ravel().tolist(), strict=True))
+        return self._found[voxel]
+
+
+def room_at(
+    voxels: Sequence[tuple[int, ...]],
+    box: tuple[int, ...],
+    target_shape: tuple[int, ...],
+    *,
+    everywhere: bool,
+) -> NDArray[np.int64]:
+    """Return the first and the last index of the search box that lie inside of the target, shape (n, d, 2).
+
+    Parameters
+    ----------
+    voxels : sequence of tuple of int
+        Positions of the box.
+    box, target_shape : tuple of int
+        Shapes of the search box and of the target.
+    everywhere : bool
+        Whether it does not matter what lies outside.
+    """
+    origin = np.reshape(np.array(voxels, np.int64), (-1, len(box))) - (np.array(box) - 1) // 2
+    first, last = np.maximum(-origin, 0), np.minimum(np.subtract(target_shape, origin), box) - 1
+    if everywhere:
+        first, last = np.zeros_like(first), np.zeros_like(last) + box
+    return np.stack([first, last], axis=2)
 
 
 def _turn(dimensions: int, axis: int, degrees: float) -> NDArray[np.float64]:

@@ -1,7 +1,8 @@
 """Exact scores where a synthesis from bases found high ones: the best rotations of voxels."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from typing import Any
 
@@ -9,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scorefold.compiled import compiled
-from scorefold.scoring.basis import Basis, one_thread
-from scorefold.scoring.compressed import CellFilters
+from scorefold.scoring.basis import Basis, MaskBasis, one_thread
+from scorefold.scoring.cell_filters import CellFilters
+from scorefold.scoring.kernels import FLAT_VARIANCE
+from scorefold.scoring.local_synthesis import scattered, variance_floor
 from scorefold.scoring.score import TargetTile
 
 Array = NDArray[Any]
@@ -26,6 +29,9 @@ CANDIDATE_STDS = 3.0
 
 Few copies lie barely above a threshold, and much noise barely below it.
 """
+
+MASK_STDS = 3.0
+"""Standard deviations of what the basis of the masks lacks of a local variance that are allowed for."""
 
 HELD_BYTES = 2**25
 """Memory for turned templates, which the voxels next to a candidate share."""
@@ -116,7 +122,7 @@ class Rescorer:
         cells = self._filters.cells
         return int(8 * self._filters.inside.sum() + 4 * BLOCK_ROWS + 9 * len(cells) + 32 * cells.largest)
 
-    def windows(self, places: Sequence[Sequence[int]], pixels: TargetTile) -> NDArray[np.float32]:
+    def windows(self, places: Sequence[Sequence[int]], pixels: TargetTile) -> Any:
         """Return what lies under the mask at voxels, shape (n, v).
 
         Parameters
@@ -132,15 +138,15 @@ class Rescorer:
             row[:] = pixels.cut(place, inside.shape).values[inside]
         return windows
 
-    def best(self, windows: Array, weights: Array, synthesised: Array, at_least: Array) -> BestScores:
+    def best(self, windows: Any, weights: Array, synthesised: Array, at_least: Array) -> BestScores:
         """Return the best exact scores of voxels, as far as they are of interest.
 
         Every coarse basis is looked at once for all voxels.
 
         Parameters
         ----------
-        windows : ndarray of float32, shape (n, v)
-            What lies under the mask at every voxel.
+        windows
+            What `windows` returned of the voxels.
         weights : ndarray, shape (n,)
             Factor between numerators and scores; NaN where there is no score.
         synthesised : ndarray, shape (n,)
@@ -163,7 +169,7 @@ class Rescorer:
         reachable = np.minimum(highest.max(axis=0), np.nextafter(at_least, -np.inf))
         return BestScores(scores, rotations, np.where(rotations < 0, reachable, scores))
 
-    def _of_cells(self, windows: Array, weights: Array, signal: Array) -> tuple[Array, Array]:
+    def _of_cells(self, windows: Any, weights: Array, signal: Array) -> tuple[Array, Array]:
         """Return how high the scores of each cell may be by the coarse bases, and how low the best of all."""
         cells = len(self._filters.cells)
         highest, lowest = np.full((cells, len(weights)), -np.inf), np.full(len(weights), -np.inf)
@@ -178,7 +184,7 @@ class Rescorer:
         return highest, lowest
 
     def _promising(
-        self, windows: Array, weights: Array, signal: Array, highest: Array, lowest: Array
+        self, windows: Any, weights: Array, signal: Array, highest: Array, lowest: Array
     ) -> tuple[Array, Array, Array]:
         """Return voxels, rotations that may be the best there, and how high their scores may be by the finer bases.
 
@@ -191,14 +197,10 @@ class Rescorer:
             if not some.size:  # others have turned out to be higher meanwhile
                 continue
             basis, ids = self._finer(cell), self._filters.cells.ids(cell)
-            numerators = (basis.coefficients @ (basis.vectors @ windows[some].T)).astype(np.float64)
-            scores = np.where(np.isnan(weights[some]), -np.inf, numerators * weights[some])
-            rho = basis.residuals.astype(np.float64)[:, np.newaxis]
-            low = scores - synthesis_slack(scores, rho, self._std)
+            low, bounds = self._bounds(cell, basis, windows[some], weights[some], signal[some])
             lowest[some] = np.maximum(lowest[some], low.max(axis=0))
-            bounds = scores + synthesis_slack(signal[some], rho, self._std)
             highest[cell, some] = np.minimum(highest[cell, some], bounds.max(axis=0))
-            rows, columns = np.nonzero(bounds >= lowest[some])
+            rows, columns = np.nonzero((bounds >= lowest[some]) & (bounds > -np.inf))
             pairs.append((some[columns], ids[rows], bounds[rows, columns]))
         if not pairs:
             return np.empty(0, np.intp), np.empty(0, np.int32), np.empty(0)
@@ -208,22 +210,158 @@ class Rescorer:
         order = np.lexsort((ids, -bounds, places))
         return places[order], ids[order], bounds[order]
 
+    def _bounds(
+        self, cell: int, basis: Basis, windows: Any, weights: Array, signal: Array
+    ) -> tuple[Array, Array]:
+        """Return how low and how high the scores of a cell's rotations may be at voxels; -inf where there is none."""
+        low, high = self._scores(cell, basis, windows, weights)
+        rho = basis.residuals.astype(np.float64)[:, np.newaxis]
+        return low - synthesis_slack(low, rho, self._std), high + synthesis_slack(signal, rho, self._std)
+
+    def _scores(self, cell: int, basis: Basis, windows: Any, weights: Array) -> tuple[Array, Array]:  # noqa: ARG002
+        """Return the scores of the rotations of a cell at voxels by a basis, -inf where there is none.
+
+        The second ones are as high as they may be where weights are not known.
+        """
+        numerators = (basis.coefficients @ (basis.vectors @ windows.T)).astype(np.float64)
+        scores = np.where(np.isnan(weights), -np.inf, numerators * weights)
+        return scores, scores
+
     def _exact(
-        self, window: Array, weight: Any, ids: Array, bounds: Array, at_least: float
+        self, window: Any, weight: Any, ids: Array, bounds: Array, at_least: float
     ) -> tuple[float, int]:
         """Return the best of the exact scores of some rotations, given in the order of their bounds, and its id."""
-        filters = np.zeros((TOGETHER, len(window)), np.float32)
         best, held = -np.inf, -1
         for start in range(0, len(ids), TOGETHER):
             if bounds[start] < max(best, at_least):
                 break
             some = ids[start : start + TOGETHER].tolist()
-            for row, rotation_id in enumerate(some):
-                filters[row] = self._filter(rotation_id)
-            for rotation_id, score in zip(some, ((filters @ window) * weight).tolist(), strict=False):
+            for rotation_id, score in zip(some, self._exact_scores(some, window, weight), strict=False):
                 if score > best or (score == best and rotation_id < held):
                     best, held = score, rotation_id
         return best, held
+
+    def _exact_scores(self, ids: list[int], window: Any, weight: Any) -> list[float]:
+        """Return the exact scores of up to `TOGETHER` rotations at a voxel."""
+        filters = np.zeros((TOGETHER, len(window)), np.float32)
+        for row, rotation_id in zip(filters, ids, strict=False):
+            row[:] = self._filter(rotation_id)
+        scores: list[float] = ((filters @ window) * weight).tolist()
+        return scores
+
+
+@dataclass(frozen=True, eq=False)
+class LocalWindows:
+    """What lies in the search box at voxels, and what follows from that alone.
+
+    Attributes
+    ----------
+    values, squares : ndarray of float32, shape (n, v)
+        Pixels less their mean, and their squares.
+    floor : ndarray of float32, shape (n,)
+        The least variance that is believed; see `variance_floor`.
+    fourth : ndarray of float64, shape (n,)
+        Means of the squares of squares.
+    """
+
+    values: NDArray[np.float32]
+    squares: NDArray[np.float32]
+    floor: NDArray[np.float64]
+    fourth: NDArray[np.float64]
+
+    def __getitem__(self, some: Any) -> "LocalWindows":
+        """Return some of the windows, or one."""
+        return LocalWindows(*(getattr(self, field.name)[some] for field in fields(self)))
+
+
+class LocalRescorer(Rescorer):
+    """A `Rescorer` for masks that turn with the template.
+
+    In the place of weights it is given how much of the search box lies inside of the target at every voxel, shape
+    (n, d, 2): the first and the last index per axis.
+
+    Parameters
+    ----------
+    filters, coarse, finer, std
+        As for `Rescorer`.
+    masks : callable
+        Returns the basis of the masks of a cell.
+    """
+
+    def __init__(
+        self,
+        filters: CellFilters,
+        coarse: Callable[[int], Basis],
+        finer: Callable[[int], Basis],
+        masks: Callable[[int], MaskBasis],
+        *,
+        std: float,
+    ) -> None:
+        super().__init__(filters, coarse, finer, std=std)
+        self._masks = masks
+        held = max(TOGETHER, HELD_BYTES // (8 * int(filters.inside.sum())))
+        self._with_mask = lru_cache(held)(filters.with_mask)
+        ball, self._least_weight = filters.template.central_core
+        self._ball = ball[filters.inside].astype(np.float32)
+        self._total = float(filters.template.mask.sum())
+
+    @property
+    def voxel_bytes(self) -> int:
+        """As for `Rescorer`; of every window there are the squares, too."""
+        return super().voxel_bytes + int(8 * self._filters.inside.sum())
+
+    def windows(self, places: Sequence[Sequence[int]], pixels: TargetTile) -> LocalWindows:
+        """Return what lies in the search box at voxels; see `Rescorer.windows`."""
+        values = super().windows(places, pixels)
+        values -= values.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+        squares = values**2
+        with one_thread():
+            of_ball = values @ self._ball, squares @ self._ball
+        held = self._least_weight * scattered(of_ball[0], of_ball[1] - self._ball.sum(), self._ball.sum())
+        return LocalWindows(
+            values,
+            squares,
+            variance_floor(held, squares.sum(axis=1), self._total),
+            np.einsum("nv,nv->n", squares, squares, dtype=np.float64) / squares.shape[1],
+        )
+
+    def _of_cells(self, windows: LocalWindows, weights: Array, signal: Array) -> tuple[Array, Array]:
+        cells = len(self._filters.cells)
+        highest, lowest = np.full((cells, len(weights)), -np.inf), np.full(len(weights), -np.inf)
+        for cell in range(cells):
+            low, high = self._bounds(cell, self._coarse(cell), windows, weights, signal)
+            highest[cell], lowest = high.max(axis=0), np.maximum(lowest, low.max(axis=0))
+        return highest, lowest
+
+    def _scores(self, cell: int, basis: Basis, windows: LocalWindows, weights: Array) -> tuple[Array, Array]:
+        masks = self._masks(cell)
+        total = masks.totals[:, np.newaxis]
+        values, first, second = (
+            (one.coefficients @ (one.vectors @ of.T)) / total
+            for one, of in ((basis, windows.values), (masks, windows.values), (masks, windows.squares))
+        )
+        variance = second - first**2
+        # What the basis of the masks lacks is taken for noise, with the squares of the pixels as its weights.
+        off = MASK_STDS * masks.residuals[:, np.newaxis] * np.sqrt(windows.fourth / total)
+        lies = (masks.supports[:, np.newaxis, :, 0] >= weights[..., 0]).all(axis=2)
+        lies &= (masks.supports[:, np.newaxis, :, 1] <= weights[..., 1]).all(axis=2)
+        ends = [
+            np.clip(values / np.sqrt(np.maximum(one, windows.floor)), -1.0, 1.0)
+            for one in (variance + off, variance - off)
+        ]
+        return np.where(lies, np.minimum(*ends), -np.inf), np.where(lies, np.maximum(*ends), -np.inf)
+
+    def _exact_scores(self, ids: list[int], window: LocalWindows, weight: Any) -> list[float]:  # noqa: ARG002
+        scores = []
+        values = window.values.astype(np.float64)
+        squares = values**2
+        for rotation_id in ids:
+            filter_, mask, _ = self._with_mask(rotation_id)
+            total = float(mask.sum(dtype=np.float64))
+            variance = float(mask @ squares) / total - (float(mask @ values) / total) ** 2
+            flat = variance <= FLAT_VARIANCE
+            scores.append(0.0 if flat else float(filter_ @ values) / (total * math.sqrt(variance)))
+        return scores
 
 
 def _blocks(bases: Iterable[Basis]) -> Iterator[list[tuple[int, Basis]]]:

@@ -95,11 +95,10 @@ class Score(ABC):
         """Return the numerator and the weight (None for 1) over the positions of the tile."""
 
 
-class LinearScore(Score):
+class FilterScore(Score):
     """A score whose numerator is the correlation of a tile's values with one array, its *filter*.
 
-    Such a score can be taken of any array in the place of a filter; that of a sum is the sum of the scores. Its weight
-    does not depend on the rotation.
+    The numerator of a sum of filters is the sum of theirs.
     """
 
     @abstractmethod
@@ -111,11 +110,41 @@ class LinearScore(Score):
 
     @abstractmethod
     def prepare_filter(self, values: Array, correlator: Correlator) -> Any:
-        """Return what `terms` needs of a filter, or of a sum of filters, at every tile."""
+        """Return what `numerator` needs of a filter, or of a sum of filters, at every tile."""
+
+    @abstractmethod
+    def numerator(self, tile: Any, prepared: Any, correlator: Correlator) -> Array:
+        """Return the correlation with what `prepare_filter` returned, over the positions of the tile."""
+
+
+class LinearScore(FilterScore):
+    """A score that is linear in its filter: the weight does not depend on the rotation.
+
+    Such a score can be taken of any array in the place of a filter; that of a sum is the sum of the scores.
+    """
 
     def prepare_rotation(self, rotated: RotatedTemplate, correlator: Correlator) -> Any:
         """Return what is needed of a rotated template at every tile."""
         return self.prepare_filter(self.filter_of(rotated), correlator)
+
+    def numerator(self, tile: Any, prepared: Any, correlator: Correlator) -> Array:
+        """Return the correlation with what `prepare_filter` returned, over the positions of the tile."""
+        return self.terms(tile, prepared, correlator)[0]
+
+
+class LocalScore(FilterScore):
+    """A score whose weight is 1/(N·std) of the target f under the turned mask m, with N = Σ m.
+
+    It follows from two sums under the mask, of f and of f², which for a sum of masks are the sums of theirs.
+    """
+
+    @abstractmethod
+    def prepare_mask(self, weights: Array, correlator: Correlator) -> Any:
+        """Return what `local_sums` needs of a mask, or of a sum of masks, at every tile."""
+
+    @abstractmethod
+    def local_sums(self, tile: Any, prepared: Any, correlator: Correlator) -> tuple[Array, Array]:
+        """Return CC(f, m) and CC(f² - 1, m) over the positions of the tile, of what `prepare_mask` returned."""
 
 
 _SCORES: dict[str, type[Score]] = {}

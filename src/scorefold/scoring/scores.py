@@ -15,7 +15,7 @@ from scipy import ndimage
 from scorefold.scoring.correlator import Correlator, Precision
 from scorefold.scoring.fft import Filter
 from scorefold.scoring.kernels import local_weights, masked_correlation
-from scorefold.scoring.score import LinearScore, Score, TargetTile, register_score
+from scorefold.scoring.score import LinearScore, LocalScore, Score, TargetTile, register_score
 from scorefold.scoring.template import RotatedTemplate, Template
 
 Array = NDArray[Any]
@@ -189,25 +189,31 @@ class _LocalTile(NamedTuple):
     weights: Array
 
 
-class _LocalRotation:
-    """A rotated template and its mask, which is transformed in the precisions that tiles ask for."""
+class _LocalMask:
+    """A mask, or a sum of masks, that is transformed in the precisions that tiles ask for."""
 
-    def __init__(self, rotated: RotatedTemplate, correlator: Correlator) -> None:
-        self.template = correlator.template_spectrum(_standardised(rotated))
-        self.total = float(rotated.weights.sum())
-        self._weights = rotated.weights
+    def __init__(self, weights: Array, correlator: Correlator) -> None:
+        self.total = float(weights.sum(dtype=np.float64))
+        self._weights = weights
         self._correlator = correlator
-        self._masks: dict[Precision, Filter] = {}
+        self._spectra: dict[Precision, Filter] = {}
 
-    def mask(self, precision: Precision) -> Filter:
+    def spectrum(self, precision: Precision) -> Filter:
         """Return the spectrum of the mask."""
-        if precision not in self._masks:
-            self._masks[precision] = self._correlator.template_spectrum(self._weights, precision)
-        return self._masks[precision]
+        if precision not in self._spectra:
+            self._spectra[precision] = self._correlator.template_spectrum(self._weights, precision)
+        return self._spectra[precision]
+
+
+class _LocalRotation(NamedTuple):
+    """A rotated template and its mask."""
+
+    template: Filter
+    mask: _LocalMask
 
 
 @register_score("FLC")
-class FastLocalCorrelation(Score):
+class FastLocalCorrelation(LocalScore):
     """Fast local correlation with any mask, which turns with the template.
 
     score = CC(f, g') / (N · sqrt(CC(f², m)/N - (CC(f, m)/N)²)), g' = (R g - mean)/std · m with mean and
@@ -233,14 +239,40 @@ class FastLocalCorrelation(Score):
             return _LocalTile(spectrum, spectrum, squares, "working", 1.0, weights)
         return _LocalTile(spectrum, first, second, "double", 0.0, weights)
 
+    def filter_of(self, rotated: RotatedTemplate) -> NDArray[np.float64]:  # noqa: D102
+        return _standardised(rotated)
+
+    def prepare_filter(self, values: Array, correlator: Correlator) -> Filter:  # noqa: D102
+        return correlator.template_spectrum(values)
+
+    def prepare_mask(self, weights: Array, correlator: Correlator) -> _LocalMask:  # noqa: D102
+        return _LocalMask(weights, correlator)
+
     def prepare_rotation(self, rotated: RotatedTemplate, correlator: Correlator) -> _LocalRotation:  # noqa: D102
-        return _LocalRotation(rotated, correlator)
+        filter_ = self.prepare_filter(self.filter_of(rotated), correlator)
+        return _LocalRotation(filter_, self.prepare_mask(rotated.weights, correlator))
+
+    def numerator(self, tile: _LocalTile, prepared: Filter, correlator: Correlator) -> Array:  # noqa: D102
+        return correlator.correlate(tile.spectrum, prepared)
+
+    def local_sums(  # noqa: D102
+        self, tile: _LocalTile, prepared: _LocalMask, correlator: Correlator
+    ) -> tuple[Array, Array]:
+        first, second = _sums(tile, prepared, correlator)
+        if tile.shift != 1.0:
+            second -= (1.0 - tile.shift) * prepared.total
+        return first, second
 
     def terms(self, tile: _LocalTile, rotation: _LocalRotation, correlator: Correlator) -> Terms:  # noqa: D102
-        mask = rotation.mask(tile.precision)
-        first, second = correlator.correlate_both(tile.first, tile.second, mask, tile.precision)
-        local_weights(first, second, rotation.total, tile.weights, offset=tile.shift * rotation.total)
-        return correlator.correlate(tile.spectrum, rotation.template), tile.weights
+        first, second = _sums(tile, rotation.mask, correlator)
+        total = rotation.mask.total
+        local_weights(first, second, total, tile.weights, offset=tile.shift * total)
+        return self.numerator(tile, rotation.template, correlator), tile.weights
+
+
+def _sums(tile: _LocalTile, mask: _LocalMask, correlator: Correlator) -> tuple[Array, Array]:
+    """Return CC(f, m) and CC(f² - shift, m)."""
+    return correlator.correlate_both(tile.first, tile.second, mask.spectrum(tile.precision), tile.precision)
 
 
 def _moments_may_be_single(

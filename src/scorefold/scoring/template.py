@@ -12,7 +12,7 @@ from scipy.spatial import ConvexHull, QhullError
 
 from scorefold.errors import InputError
 from scorefold.scoring.interpolation import extended, points_of, turned
-from scorefold.scoring.masks import is_rotation_invariant
+from scorefold.scoring.masks import is_rotation_invariant, radial_distance
 
 CORE_WEIGHT = 0.5
 """Part of the largest weight that a mask has at least in its core."""
@@ -148,6 +148,28 @@ class Template:
         axis = np.arange(-math.floor(max(radius, 0.0)), math.floor(max(radius, 0.0)) + 1)
         distances = np.linalg.norm(np.meshgrid(*[axis] * self.mask.ndim), axis=0)
         return (distances < radius).astype(np.float64), float(weights.min())
+
+    @cached_property
+    def central_core(self) -> tuple[NDArray[np.float64], float]:
+        """A ball about the centre of the search box that the mask holds at every rotation, and its lowest weight there.
+
+        The ball is ones in the search box; without any where the mask is thin at its centre.
+        """
+        distances = radial_distance(self.mask.shape)
+        light = self.mask < CORE_WEIGHT * self.mask.max()
+        edge = (min(self.mask.shape) + 1) / 2
+        radius = min(float(distances[light].min(initial=edge)), edge)
+        weights = self.mask[distances < radius]
+        # As for `core`.
+        ball = radial_distance(self.box) < radius - 1.5 * math.sqrt(self.mask.ndim)
+        return ball.astype(np.float64), float(weights.min(initial=1.0))
+
+    @cached_property
+    def radius(self) -> float:
+        """How far from the centre of the search box a turned mask may have a weight, in voxels."""
+        support = np.argwhere(self.mask > 0) - (np.array(self.mask.shape) - 1) / 2
+        # A voxel is spread over those less than its diagonal away.
+        return float(np.linalg.norm(support, axis=1).max()) + math.sqrt(self.mask.ndim)
 
     @property
     def _fixed_mask(self) -> "_TurnedMask":

@@ -13,8 +13,8 @@ from scorefold.errors import DamagedPartialError
 from scorefold.planning.memory import HELD_BASES
 from scorefold.planning.node import Node
 from scorefold.planning.plan import Plan
-from scorefold.scoring.basis import Basis
-from scorefold.scoring.compressed import CellFilters
+from scorefold.scoring.basis import Basis, MaskBasis
+from scorefold.scoring.cell_filters import CellFilters
 from scorefold.store import RunStore
 
 if TYPE_CHECKING:
@@ -29,8 +29,11 @@ def compress_cells(run: "MatchRun", node: Node) -> str:
         raise ValueError(f"{node.key}: a search without cells")
     filters = run.filters
     models = range(*node.rotations, filters.cells.turns)
-    bases, finer = zip(*(filters.bases(cell, tolerance) for cell in models), strict=True)
-    arrays = _packed(bases) | {f"finer_{name}": array for name, array in _packed(finer).items()}
+    coarse, finer, masks = zip(*(filters.bases(cell, tolerance) for cell in models), strict=True)
+    arrays = _packed(coarse) | _named("finer", _packed(finer))
+    if filters.masks_turn:
+        supports = np.concatenate([basis.supports for basis in masks])
+        arrays |= _named("masks", _packed(masks) | {"supports": supports})
     summary = {
         "seconds": round(time.monotonic() - started, 3),
         "rotations": len(arrays["residuals"]) * filters.cells.turns,
@@ -50,6 +53,10 @@ def _packed(bases: Sequence[Basis]) -> dict[str, NDArray[Any]]:
     }
 
 
+def _named(kind: str, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {f"{kind}_{name}": array for name, array in arrays.items()}
+
+
 class StoredBases:
     """The committed bases of a run.
 
@@ -61,12 +68,12 @@ class StoredBases:
         Which partial holds which cells.
     filters : CellFilters
         The cells, and how their bases are turns of others.
-    finer : bool
+    kind : {"", "finer"}
         Whether the finer bases are read, by which candidates are looked at.
     """
 
-    def __init__(self, store: RunStore, plan: Plan, filters: CellFilters, *, finer: bool = False) -> None:
-        self._prefix = "finer_" if finer else ""
+    def __init__(self, store: RunStore, plan: Plan, filters: CellFilters, kind: str = "") -> None:
+        self._prefix = f"{kind}_" if kind else ""
         self._store = store
         self._plan = plan
         self._filters = filters
@@ -100,9 +107,7 @@ class StoredBases:
         return math.sqrt(squares / count), largest
 
     def _read(self, key: str, first: int, stop: int) -> list[Basis]:
-        names = [f"{self._prefix}{name}" for name in ("ranks", "vectors", "coefficients", "residuals")]
-        held, _ = self._store.read_partial(key, names=names)
-        arrays = {name.removeprefix(self._prefix): array for name, array in held.items()}
+        arrays = self._arrays(key, "ranks", "vectors", "coefficients", "residuals")
         cells = self._filters.cells
         sizes = np.diff(cells.starts)[first : stop : cells.turns]
         ranks = arrays["ranks"]
@@ -117,6 +122,32 @@ class StoredBases:
             for vector, coefficient, residual, size, rank in zip(
                 vectors, coefficients, residuals, sizes, ranks, strict=True
             )
+        ]
+
+    def _arrays(self, key: str, *names: str) -> dict[str, NDArray[Any]]:
+        held, _ = self._store.read_partial(key, names=[f"{self._prefix}{name}" for name in names])
+        return {name.removeprefix(self._prefix): array for name, array in held.items()}
+
+
+class StoredMaskBases(StoredBases):
+    """The committed bases of the masks of a run, where these turn with the template."""
+
+    def __init__(self, store: RunStore, plan: Plan, filters: CellFilters) -> None:
+        super().__init__(store, plan, filters, "masks")
+
+    def of_cell(self, cell: int) -> MaskBasis:
+        """Return the basis of the masks of a cell; see `StoredBases`."""
+        basis = super().of_cell(cell)
+        assert isinstance(basis, MaskBasis)  # as `_read` made it
+        return basis
+
+    def _read(self, key: str, first: int, stop: int) -> list[Basis]:
+        bases = super()._read(key, first, stop)
+        supports = self._arrays(key, "supports")["supports"]
+        ends = np.cumsum([len(basis.residuals) for basis in bases])
+        return [
+            MaskBasis(basis.vectors, basis.coefficients, basis.residuals, own)
+            for basis, own in zip(bases, np.split(supports, ends[:-1]), strict=True)
         ]
 
 

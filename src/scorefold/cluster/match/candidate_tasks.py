@@ -2,16 +2,17 @@
 
 import itertools
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.spatial import KDTree
 
 from scorefold.analyzer import ApproximateMoments, Moments, PeakCallerMaximumFilter
-from scorefold.analyzer.peaks import PeakCandidates, Peaks
+from scorefold.analyzer.peaks import PeakCandidates, Peaks, maximum_radius
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.match.search_tasks import create_maps, moments_from_json
 from scorefold.planning.job import PickOptions, Target
@@ -32,6 +33,16 @@ REACH = 1
 
 FARTHEST = REACH * CLIMBS
 """How many voxels away from a candidate its exact maximum may lie, along each axis."""
+
+
+SHOULDER_STDS = 0.25
+"""Standard deviations of what noise does to the residual by which neighbours may change places.
+
+What a basis lacks changes little from a voxel to the next.
+"""
+
+RIVAL_STDS = 2.0
+"""The same for voxels that lie further apart."""
 
 
 class Map(Protocol):
@@ -144,8 +155,17 @@ def _approximate_peaks(
     lowest = threshold - float(synthesis_slack(threshold, residual, std, CANDIDATE_STDS))
     everything = replace(options, min_distance=1.0, top=None, boundary=max(options.boundary - FARTHEST, 0))
     found = call_peaks(run, target, scores, rotations, lowest, everything)
+    shoulders = _shoulders(
+        scores, rotations, lowest, everything.boundary, options.min_distance, residual, std
+    )
+    maxima = len(found)
+    found = _both(found, shoulders)
     values = found.scores.astype(np.float64)
-    keep = ~_suppressed(found.positions, values, target.shape, options, threshold, residual, std)
+    if (
+        run.filters.masks_turn
+    ):  # beside a jump of contrast maps may be far too high: none is sure to be a pick
+        return found
+    keep = ~_suppressed(found.positions, values, maxima, target.shape, options, threshold, residual, std)
     if options.top is not None and keep.sum() > options.top:
         apart = call_peaks(run, target, scores, rotations, lowest, options)
         if len(apart) == options.top:
@@ -154,33 +174,135 @@ def _approximate_peaks(
     return found.kept(keep)
 
 
+@dataclass(frozen=True)
+class _Voxels:
+    """Voxels of a target's maps.
+
+    Attributes
+    ----------
+    positions : ndarray of int64, shape (n, d)
+        Where they are.
+    scores, rotations : ndarray, shape (n,)
+        What the maps hold there.
+    """
+
+    positions: NDArray[np.int64]
+    scores: NDArray[Any]
+    rotations: NDArray[Any]
+
+
+def _shoulders(
+    scores: Map,
+    rotations: Map,
+    lowest: float,
+    boundary: int,
+    min_distance: float,
+    residual: float,
+    std: float,
+) -> _Voxels:
+    """Return voxels that are maxima but for what a synthesis may be off: of each two along every axis the highest.
+
+    There are at most `MOST_PICKS`, the highest. On a ridge the highest exact score may lie voxels away from the
+    highest synthesised one.
+
+    Parameters
+    ----------
+    scores, rotations : Map
+        The target's maps.
+    lowest : float
+        Scores below this are of no interest.
+    boundary : int
+        How far voxels lie from the border of the target, at least.
+    min_distance : float
+        Picks are the highest as far as this.
+    residual, std : float
+        As for `synthesis_slack`: they tell by how much a voxel may be lower than those next to it, and than any that a
+        pick would have to exceed.
+    """
+    dimensions = len(scores.shape)
+    apart = maximum_radius(min_distance, dimensions)
+    parts = [_Voxels(np.empty((0, dimensions), np.int64), np.empty(0), np.empty(0, np.int32))]
+    for core, padded in blocks(scores.shape, apart + 1):
+        block, ids = np.asarray(scores[padded]), np.asarray(rotations[padded])
+        high = (block >= lowest) & (ids >= 0)
+        if not high.any():
+            continue
+        for size, stds in ((3, SHOULDER_STDS), (2 * apart + 1, RIVAL_STDS)):
+            highest = ndimage.maximum_filter(block, size, mode="nearest")
+            high &= block >= highest - synthesis_slack(block, residual, std, stds)
+        high &= block > ndimage.minimum_filter(block, 2 * apart + 1, mode="nearest")  # no plateaus
+        inside = [
+            slice(max(c.start, boundary), max(min(c.stop, n - boundary), c.start))
+            for c, n in zip(core, scores.shape, strict=True)
+        ]
+        own = np.zeros(block.shape, bool)
+        own[
+            tuple(slice(i.start - p.start, i.stop - p.start) for i, p in zip(inside, padded, strict=True))
+        ] = True
+        places = np.argwhere(high & own)
+        held = tuple(places.T)
+        parts.append(_highest_of_pairs([_Voxels(places + [p.start for p in padded], block[held], ids[held])]))
+    voxels = _highest_of_pairs(parts)
+    best = np.lexsort((*voxels.positions.T[::-1], -voxels.scores))[:MOST_PICKS]
+    return _Voxels(voxels.positions[best], voxels.scores[best], voxels.rotations[best])
+
+
+def _highest_of_pairs(parts: Sequence[_Voxels]) -> _Voxels:
+    """Return, of each two voxels along every axis, the highest."""
+    voxels = _Voxels(
+        *(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(_Voxels))
+    )
+    order = np.lexsort((*voxels.positions.T[::-1], -voxels.scores, *(voxels.positions // 2).T[::-1]))
+    pairs = voxels.positions[order] // 2
+    first = np.ones(len(order), bool)
+    first[1:] = (pairs[1:] != pairs[:-1]).any(axis=1)
+    kept = order[first]
+    return _Voxels(voxels.positions[kept], voxels.scores[kept], voxels.rotations[kept])
+
+
+def _both(peaks: Peaks, voxels: _Voxels) -> Peaks:
+    """Return peaks, and after them the voxels that are none of them."""
+    known = set(map(tuple, peaks.positions.tolist()))
+    new = np.array([voxel not in known for voxel in map(tuple, voxels.positions.tolist())], bool)
+    return Peaks(
+        np.concatenate([peaks.positions, voxels.positions[new]]),
+        np.concatenate([peaks.rotations, voxels.rotations[new].astype(peaks.rotations.dtype)]),
+        np.concatenate([peaks.scores, voxels.scores[new].astype(peaks.scores.dtype)]),
+        np.ones(len(peaks) + int(new.sum()), np.int64),
+        peaks.mapping,
+    )
+
+
 def _suppressed(
     positions: NDArray[np.int64],
     values: NDArray[np.float64],
+    maxima: int,
     shape: tuple[int, ...],
     options: PickOptions,
     threshold: float,
     residual: float,
     std: float,
 ) -> NDArray[np.bool_]:
-    """Tell which candidates lie too close to one that is sure to be a pick, whatever the exact scores are.
+    """Tell which candidates lie too close to one of the first that is sure to be a pick, whatever the exact scores.
 
-    Sure is what is far enough above the threshold and every other candidate nearby, and inside of the boundary.
+    The first are the maxima of the synthesised scores. Sure is what is far enough above the threshold and every other
+    of them nearby, and inside of the boundary.
     """
     suppressed = np.zeros(len(values), bool)
     moved = 2 * FARTHEST
-    if options.min_distance <= moved or len(values) < 2:
+    if options.min_distance <= moved or maxima < 2:
         return suppressed
-    slack = synthesis_slack(values, residual, std)
-    pairs = KDTree(positions).query_pairs(options.min_distance + moved, output_type="ndarray")
-    rival = np.full(len(values), threshold)
+    at, heights = positions[:maxima], values[:maxima]
+    slack = synthesis_slack(heights, residual, std)
+    pairs = KDTree(at).query_pairs(options.min_distance + moved, output_type="ndarray")
+    rival = np.full(len(heights), threshold)
     for first, second in (pairs.T, pairs.T[::-1]):
-        np.maximum.at(rival, first, (values + 2 * slack)[second])
-    inside = np.minimum(positions, np.subtract(shape, 1) - positions).min(axis=1) >= options.boundary + moved
-    sure = inside & (values - slack > rival)
-    close = np.linalg.norm(np.subtract(*positions[pairs.T]), axis=1) <= options.min_distance - moved
-    for first, second in (pairs[close].T, pairs[close].T[::-1]):
-        suppressed[second[sure[first]]] = True
+        np.maximum.at(rival, first, (heights + 2 * slack)[second])
+    inside = np.minimum(at, np.subtract(shape, 1) - at).min(axis=1) >= options.boundary + moved
+    sure = at[inside & (heights - slack > rival)]
+    if len(sure):
+        distance, _ = KDTree(sure).query(positions)
+        suppressed[(distance > 0) & (distance <= options.min_distance - moved)] = True
     return suppressed
 
 

@@ -1,6 +1,6 @@
 """The task that scores the candidates in the tiles of a batch exactly, and refines their rotations and positions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
@@ -17,8 +17,8 @@ from scorefold.cluster.run import one_line
 from scorefold.errors import InputError
 from scorefold.planning.node import Node
 from scorefold.scoring.climbing import Candidate, Climber, Voxel
-from scorefold.scoring.local import LocalScores
-from scorefold.scoring.rescoring import Rescorer
+from scorefold.scoring.local import LocalScores, VoxelWeights, room_at
+from scorefold.scoring.rescoring import LocalRescorer, Rescorer
 from scorefold.scoring.score import TargetTile
 from scorefold.scoring.tile import Tile
 
@@ -251,8 +251,7 @@ class _Refiner:
         """Score the candidates exactly and climb to the maxima; return those that may be picks."""
         run = self._run
         climber = Climber(
-            Rescorer(run.filters, run.bases.of_cell, run.finer_bases.of_cell, std=self._std),
-            self._local(reach=WEIGHTS_REACH),
+            *self._rescorer(),
             self._whole,
             self._pixels,
             self._synthesised,
@@ -270,6 +269,21 @@ class _Refiner:
         for one in maxima:
             found.add_maximum(self._index, one.voxel)
         return kept
+
+    def _rescorer(self) -> tuple[Rescorer, Callable[[Sequence[Voxel]], Array]]:
+        """Return what scores voxels exactly, and what it wants to know of them."""
+        run, whole = self._run, self._whole
+        bases = run.filters, run.bases.of_cell, run.finer_bases.of_cell
+        if not run.filters.masks_turn:
+            weights = VoxelWeights(self._local(reach=WEIGHTS_REACH), whole, self._pixels)
+            return Rescorer(*bases, std=self._std), weights
+        room = partial(
+            room_at,
+            box=run.template.box,
+            target_shape=whole.target_shape,
+            everywhere=run.job.search.pad_edges,
+        )
+        return LocalRescorer(*bases, run.mask_bases.of_cell, std=self._std), room
 
     def _may_be_picked(self, climber: Climber, maxima: Sequence[Candidate]) -> list[Candidate]:
         """Return the maxima that may be picks, after a look at what may be higher near them."""

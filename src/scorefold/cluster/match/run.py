@@ -19,7 +19,7 @@ from scorefold.analyzer import (
     RotationTable,
     ScoreMoments,
 )
-from scorefold.cluster.match.bases import StoredBases
+from scorefold.cluster.match.bases import StoredBases, StoredMaskBases
 from scorefold.cluster.run import Run, RunReference, keys_with_failures, not_superseded, unfinished
 from scorefold.errors import InputError, StoreError
 from scorefold.io import TargetSource, read_region
@@ -29,7 +29,8 @@ from scorefold.planning.node import Node
 from scorefold.planning.plan import Plan
 from scorefold.planning.planner import search_template
 from scorefold.rotations import rotation_cells, rotation_spacing
-from scorefold.scoring.compressed import CellFilters, CompressedEngine
+from scorefold.scoring.cell_filters import CellFilters
+from scorefold.scoring.compressed import CompressedEngine
 from scorefold.scoring.engine import Engine, ExactEngine
 from scorefold.scoring.fft import FourierProvider, provider
 from scorefold.scoring.score import Score, TargetTile, get_score
@@ -192,12 +193,19 @@ class MatchRun(Run):
     @cached_property
     def finer_bases(self) -> StoredBases:
         """The committed bases by which candidates are looked at."""
-        return StoredBases(self.store, self.plan, self.filters, finer=True)
+        return StoredBases(self.store, self.plan, self.filters, "finer")
+
+    @cached_property
+    def mask_bases(self) -> StoredMaskBases:
+        """The committed bases of masks that turn with the template."""
+        return StoredMaskBases(self.store, self.plan, self.filters)
 
     def engine(self, fft_shape: tuple[int, ...]) -> Engine:
         """Return the engine for one transform shape."""
         exact = self.exact_engine(fft_shape)
-        return CompressedEngine(exact, self.filters, self.bases.of_cell) if self.compressed else exact
+        if not self.compressed:
+            return exact
+        return CompressedEngine(exact, self.filters, self.bases.of_cell, self.mask_bases.of_cell)
 
     def exact_engine(self, fft_shape: tuple[int, ...]) -> ExactEngine:
         """Return the exact engine for one transform shape."""
