@@ -40,7 +40,9 @@ def run(monkeypatch, capsys):
                 "scorefold, compressed 0.3, σ 1.3, padded",
             ],
         ),
-        ("masks", ["scorefold, scipy", "scorefold, compressed 0.3, σ 0.8"]),
+        pytest.param(
+            "masks", ["scorefold, scipy", "scorefold, compressed 0.3, σ 0.8"], marks=pytest.mark.system
+        ),
         (
             "images",
             [

@@ -40,6 +40,7 @@ def cells(targets):
     return prepare_match(MatchRequest(targets=images, template=template, cell_angle=30, **OPTIONS))
 
 
+@pytest.mark.system
 def test_how_cells_with_turning_masks_are_batched_does_not_matter(targets, cut, output_of, tmp_path):
     *images, template = targets
     options = OPTIONS | {"mask": "none"}
@@ -97,7 +98,8 @@ def test_tiles_that_meet_at_candidates_may_be_batched_anyhow(new_cells_run, outp
 
 
 @pytest.mark.parametrize(
-    ("min_distance", "refine"), [(4.0, True), pytest.param(12.0, False, marks=pytest.mark.system)]
+    ("min_distance", "refine"),
+    [pytest.param(*one, marks=pytest.mark.system) for one in [(4.0, True), (12.0, False)]],
 )
 def test_picks_are_the_exact_engines_however_targets_are_tiled(targets, new_cells_run, min_distance, refine):
     """Low thresholds give many picks, whose rivals lie in other tiles."""
@@ -256,8 +258,16 @@ def test_picks_in_photographs_are_those_of_the_exact_engine(scene, threshold):
     assert_frame_equal(compressed.picks, exact.picks, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("top", [4, None])
-@pytest.mark.parametrize("height", [100.0, 3000.0])
+@pytest.mark.parametrize(
+    ("height", "top"),
+    [
+        (3000.0, 4),
+        *(
+            pytest.param(*one, marks=pytest.mark.system)
+            for one in [(100.0, 4), (100.0, None), (3000.0, None)]
+        ),
+    ],
+)
 def test_copies_on_a_plateau_are_found_with_a_mask_that_turns(height, top):
     """Far from the mean of the image, and next to a jump of contrast at which maps are too high."""
     rng = np.random.default_rng(0)

@@ -57,7 +57,7 @@ class Cell:
         return np.array(found)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.system)])
 @pytest.mark.parametrize(
     ("shape", "rotations", "ranks"),
     [
