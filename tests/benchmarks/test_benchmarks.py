@@ -30,7 +30,7 @@ def run(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("name", "rows"),
     [
-        (
+        pytest.param(
             "volumes",
             [
                 "inverse transform, scipy",
@@ -39,6 +39,7 @@ def run(monkeypatch, capsys):
                 "scorefold, compressed 0.3, σ 0.8",
                 "scorefold, compressed 0.3, σ 1.3, padded",
             ],
+            marks=pytest.mark.system,
         ),
         pytest.param(
             "masks", ["scorefold, scipy", "scorefold, compressed 0.3, σ 0.8"], marks=pytest.mark.system
@@ -90,6 +91,7 @@ def test_tables_replace_those_of_their_title_between_the_markers(run, tmp_path):
         assert "\n\n\n" not in text
 
 
+@pytest.mark.system
 def test_a_wrong_name_is_refused_with_the_names_there_are():
     command = [sys.executable, "-m", "benchmarks", "rotation"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)

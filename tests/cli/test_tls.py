@@ -33,6 +33,7 @@ def test_a_run_on_a_tls_cluster_from_its_start_to_its_pictures(folder, scorefold
     assert package.open_run("run").picks.equals(package.open_run("serial").picks)
 
 
+@pytest.mark.system
 def test_an_inspection_on_a_tls_cluster(lot, scorefold, scheduler, certificates):
     there = ("--scheduler", scheduler, *certificates("ours"), "--no-render")
     for command in (
@@ -61,6 +62,7 @@ def test_a_plain_client_is_refused_in_one_line(folder, scorefold, scheduler, con
     assert contents(folder) == before
 
 
+@pytest.mark.system
 def test_a_plain_client_in_a_process_of_its_own_ends_soon_and_in_one_line(
     folder, scorefold_process, scheduler, check_refused
 ):
@@ -117,6 +119,7 @@ def test_files_that_do_not_fit_each_other_are_found_out_before_there_is_a_run(
     assert contents(folder) == before
 
 
+@pytest.mark.system
 def test_the_embedded_cluster_uses_the_files_that_are_given(folder, scorefold, certificates, monkeypatch):
     from distributed import Client
 

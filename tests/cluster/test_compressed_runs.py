@@ -16,7 +16,8 @@ from scorefold.cluster import change_picks, create_run, drive, open_match
 from scorefold.cluster.executor import SerialExecutor
 from scorefold.cluster.graph import DaskExecutor
 from scorefold.cluster.local import local_cluster
-from scorefold.cluster.match import candidate_tasks
+from scorefold.cluster.match import candidate_tasks, exact_maps
+from scorefold.cluster.match.exact_maps import ExactMaps
 from scorefold.cluster.match.refine_tasks import read_refined
 from scorefold.errors import InputError
 from scorefold.planning.job import PickOptions
@@ -97,13 +98,34 @@ def test_tiles_that_meet_at_candidates_may_be_batched_anyhow(new_cells_run, outp
     assert outputs[1] == outputs[0]
 
 
+@pytest.fixture
+def maps_made(monkeypatch):
+    """Return how many voxels of interest exact maps of tiles had, by tile."""
+    made = []
+
+    def found(maps, *options):
+        result = find(maps, *options)
+        made.append(len(result[0]))
+        return result
+
+    find = ExactMaps.found
+    monkeypatch.setattr(ExactMaps, "found", found)
+    return made
+
+
 @pytest.mark.parametrize(
-    ("min_distance", "refine"),
-    [pytest.param(*one, marks=pytest.mark.system) for one in [(4.0, True), (12.0, False)]],
+    ("min_distance", "refine", "maps"),
+    [
+        pytest.param(*one, marks=pytest.mark.system)
+        for one in [(4.0, True, False), (12.0, False, False), (4.0, True, True), (12.0, False, True)]
+    ],
 )
-def test_picks_are_the_exact_engines_however_targets_are_tiled(targets, new_cells_run, min_distance, refine):
+def test_picks_are_the_exact_engines_however_targets_are_tiled(
+    targets, new_cells_run, maps_made, monkeypatch, min_distance, refine, maps
+):
     """Low thresholds give many picks, whose rivals lie in other tiles."""
     *images, template = targets
+    monkeypatch.setattr(exact_maps, "TRANSFORMED_PRODUCTS", 0 if maps else 2**40)
     picks = {"threshold": 0.45, "min_distance": min_distance, "top": None, "refine": refine}
     options = OPTIONS | picks | {"engine": "exact", "render": False, "scheduler": "serial"}
     expected = match(images, template, **options).picks
@@ -113,6 +135,7 @@ def test_picks_are_the_exact_engines_however_targets_are_tiled(targets, new_cell
         again = change_picks(run, dataclasses.replace(run.job.picks, **picks))
         drive(again, SerialExecutor(), render=False)
         assert_frame_equal(Match(run.store.location).picks, expected, rtol=1e-5, atol=2e-5)
+        assert bool(maps_made) == maps
 
 
 def test_the_order_of_tasks_does_not_matter(new_cells_run, serial, output_of, shuffled):
@@ -217,6 +240,7 @@ def test_picks_are_those_of_the_exact_engine(targets, mask):
     assert 0 < difference.max() <= made["residual_largest"]
 
 
+@pytest.mark.system
 def test_picks_in_volumes_are_those_of_the_exact_engine_with_a_mask_that_turns():
     rng = np.random.default_rng(4)
     particle = chain_density(rng, 12, blur=1.0)
@@ -233,14 +257,19 @@ def test_picks_in_volumes_are_those_of_the_exact_engine_with_a_mask_that_turns()
 
 
 @pytest.mark.parametrize(
-    ("scene", "threshold"),
+    ("scene", "threshold", "maps"),
     [
-        ("coins", 0.5),
-        *(pytest.param(*one, marks=pytest.mark.system) for one in [("page", 0.35), ("brick", 0.5)]),
+        ("coins", 0.5, True),
+        *(
+            pytest.param(*one, marks=pytest.mark.system)
+            for one in [("coins", 0.5, False), ("page", 0.35, False), ("brick", 0.5, False)]
+        ),
     ],
 )
-def test_picks_in_photographs_are_those_of_the_exact_engine(scene, threshold):
+def test_picks_in_photographs_are_those_of_the_exact_engine(scene, threshold, maps, maps_made, monkeypatch):
     """Ridges and jumps of contrast: the highest synthesised score lies voxels from the highest exact one."""
+    if not maps:
+        monkeypatch.setattr(exact_maps, "TRANSFORMED_PRODUCTS", 2**40)
     image = getattr(data, scene)()[:150, :220].astype(np.float32)
     template = image[60:82, 70:122]
     options = {
@@ -256,6 +285,7 @@ def test_picks_in_photographs_are_those_of_the_exact_engine(scene, threshold):
     compressed = match(image, template, cell_angle=45, **options)
     assert len(exact.picks) >= 10
     assert_frame_equal(compressed.picks, exact.picks, rtol=1e-4, atol=1e-4)
+    assert bool(maps_made) == maps
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,7 @@ def test_progress_counts_up_to_its_totals(monkeypatch):
     assert seen[-1].done == seen[-1].total
 
 
+@pytest.mark.system
 def test_a_large_plan_is_driven_in_time_proportional_to_its_size(monkeypatch):
     """Counts enumerations of a batch: every survey looks at every batch once, and there is one survey a wave."""
     run = pretended_run(targets=2000, rotations=400, rotation_block=10)

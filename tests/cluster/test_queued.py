@@ -277,6 +277,7 @@ def test_every_batch_system_is_given_jobs_of_its_own_form(batch_system, kind, mo
     assert "--tls-key" in submitted
 
 
+@pytest.mark.system
 def test_jobs_that_end_are_replaced_and_jobs_that_wait_are_left_alone(batch_system, monkeypatch):
     monkeypatch.setattr(jobs, "WATCH_SECONDS", 0.1)
     monkeypatch.setattr(jobs, "LOST_SECONDS", 1.0)

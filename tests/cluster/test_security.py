@@ -155,6 +155,7 @@ def test_tls_that_dask_is_configured_with_is_used(tls_scheduler, tls):
         enter(tls_scheduler)
 
 
+@pytest.mark.system
 def test_an_embedded_cluster_with_tls_refuses_others_and_computes_the_same(
     tls, new_run, serial_output, output_of
 ):

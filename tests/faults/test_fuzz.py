@@ -226,6 +226,7 @@ def test_a_jpeg_of_thousands_of_scans_is_refused(tmp_path):
     assert "more than 200 scans" in unreadable.reason
 
 
+@pytest.mark.system
 def test_the_emptiest_images_that_encoders_write_are_read(tmp_path):
     """Their files are as short as files can be, which is not to be taken for damage."""
     from PIL import Image

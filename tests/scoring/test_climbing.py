@@ -4,10 +4,13 @@ import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
 from scorefold.analyzer import ScoreMoments
-from scorefold.scoring.climbing import CLIMBS, Candidate, Climber
+from scorefold.scoring.climbing import CLIMBS, MOST_TOGETHER, Candidate, Climber, TooMuchWorkError, is_maximum
 from scorefold.scoring.rescoring import BestScores
 from scorefold.scoring.tile import Tile
 
@@ -22,6 +25,10 @@ class KnownScores:
     def __init__(self, scores):
         self.scores = np.asarray(scores, float)
         self.looked_at = []
+
+    @property
+    def products(self):
+        return 10 * len(self.looked_at)
 
     def windows(self, voxels, pixels):
         return np.array(voxels)
@@ -140,6 +147,28 @@ def test_what_may_be_higher_near_a_maximum_is_looked_at_the_most_promising_first
     # Where a higher one is known, others are not looked for.
     assert climber.look_around([maximum], apart=6) == []
     assert (7, 10) not in looked_at
+
+
+def test_looking_at_voxels_ends_when_it_takes_too_much():
+    scores = np.full((40, 40), 0.1)
+    candidates = list(itertools.product(range(40), repeat=2))
+    assert climbed(scores, candidates, most_products=10 * len(candidates))[0] == []
+    with pytest.raises(TooMuchWorkError):
+        climbed(scores, candidates, most_products=10 * MOST_TOGETHER - 1)
+
+
+@given(
+    scores=st.integers(1, 3).flatmap(
+        lambda ndim: arrays(
+            np.float32, array_shapes(min_dims=ndim, max_dims=ndim, max_side=6), elements=st.integers(0, 4)
+        )
+    )
+)
+@settings(deadline=None, max_examples=50)
+def test_maxima_of_a_map_are_those_that_are_climbed_to(scores):
+    voxels = list(np.ndindex(scores.shape))
+    found, *_ = climbed(scores, voxels, at_least=-1.0, synthesised=np.full(scores.shape, 9.0))
+    assert sorted(found) == sorted(map(tuple, np.argwhere(is_maximum(scores)).tolist()))
 
 
 def test_no_candidates_lead_nowhere():

@@ -19,6 +19,9 @@ Voxel = tuple[int, ...]
 WINDOW_BYTES = 2**27
 """Memory for the pixels around voxels that are looked at together."""
 
+MOST_TOGETHER = 256
+"""Voxels that are looked at together, at most: after them it is asked whether that takes too much."""
+
 CLIMBS = 8
 """How often the maximum may lie beside the voxel that was looked at."""
 
@@ -46,6 +49,10 @@ class Candidate:
     voxel: Voxel
     rotation_id: int
     score: float
+
+
+class TooMuchWorkError(Exception):
+    """Looking at voxels takes more than is allowed."""
 
 
 class Climber:
@@ -80,11 +87,18 @@ class Climber:
     beside : float, optional
         Also wanted are the best scores of all voxels next to one of interest, if they are not below this. Default: only
         of those that are higher.
+    most_products : float, optional
+        What the rescorer may take.
 
     Attributes
     ----------
     exact : dict of tuple to (float, int)
         Best exact scores by voxel and the rotation ids that gave them, as far as they were found.
+
+    Raises
+    ------
+    TooMuchWorkError
+        By its methods, when the rescorer takes more than it may.
     """
 
     def __init__(
@@ -100,6 +114,7 @@ class Climber:
         residuals: tuple[float, float],
         reach: int = 1,
         beside: float | None = None,
+        most_products: float = np.inf,
     ) -> None:
         self.exact: dict[Voxel, tuple[float, int]] = {}
         self._rescorer = rescorer
@@ -112,6 +127,7 @@ class Climber:
         self._std = std
         self._typical_residual, self._largest_residual = residuals
         self._beside = beside
+        self._most_products = most_products
         # What exact scores do not exceed, as far as that was found out.
         self._highest: dict[Voxel, float] = {}
 
@@ -229,10 +245,12 @@ class Climber:
     def _look(self, wanted: Mapping[Voxel, float]) -> None:
         """Find the best exact scores of voxels, if they are of interest: as many together as memory allows."""
         rescorer = self._rescorer
-        most = max(1, WINDOW_BYTES // rescorer.voxel_bytes)
+        most = min(MOST_TOGETHER, max(1, WINDOW_BYTES // rescorer.voxel_bytes))
         # Neighbours follow each other: they share turned templates.
         voxels = sorted(wanted, key=lambda voxel: (tuple(v // NEAR for v in voxel), voxel))
         for start in range(0, len(voxels), most):
+            if rescorer.products > self._most_products:
+                raise TooMuchWorkError
             some = voxels[start : start + most]
             places = [self._place(voxel) for voxel in some]
             best = rescorer.best(
@@ -258,3 +276,17 @@ class Climber:
 
     def _place(self, voxel: Sequence[int]) -> Voxel:
         return tuple(v - a for v, a in zip(voxel, self._whole.start, strict=True))
+
+
+def is_maximum(scores: Array) -> NDArray[np.bool_]:
+    """Tell which voxels of a map are maxima as a `Climber` finds them: of equal voxels next to each other the first."""
+    found = np.ones(scores.shape, bool)
+    padded = np.pad(scores, 1, constant_values=-np.inf)
+    own = (0,) * scores.ndim
+    for offset in itertools.product((-1, 0, 1), repeat=scores.ndim):
+        other = padded[tuple(slice(1 + o, 1 + o + n) for o, n in zip(offset, scores.shape, strict=True))]
+        if offset < own:
+            found &= scores > other
+        elif offset > own:
+            found &= scores >= other
+    return found

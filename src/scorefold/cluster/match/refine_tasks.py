@@ -11,12 +11,13 @@ from scipy.spatial import KDTree
 
 from scorefold.analyzer.peaks import maximum_radius
 from scorefold.cluster.match.candidate_tasks import FARTHEST, REACH
+from scorefold.cluster.match.exact_maps import ExactMaps
 from scorefold.cluster.match.result_map import ResultMap
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.run import one_line
 from scorefold.errors import InputError
 from scorefold.planning.node import Node
-from scorefold.scoring.climbing import Candidate, Climber, Voxel
+from scorefold.scoring.climbing import Candidate, Climber, TooMuchWorkError, Voxel
 from scorefold.scoring.local import LocalScores, VoxelWeights, room_at
 from scorefold.scoring.rescoring import LocalRescorer, Rescorer
 from scorefold.scoring.score import TargetTile
@@ -213,7 +214,8 @@ class _Refiner:
         self._run = run
         self._index = index
         self._tile = tile
-        self._all_tiles = run.plan.group_of(batch).tiles
+        group = run.plan.group_of(batch)
+        self._all_tiles, self._fft_shape = group.tiles, group.tiling.fft_shape
         self._threshold, self._std = candidates.threshold, candidates.std
         self._candidates = [
             Candidate(tuple(voxel), rotation, score)
@@ -248,8 +250,11 @@ class _Refiner:
             found.add_pose(self._index, peak.voxel, pose.offset, pose.rotation)
 
     def _rescored(self, found: _Found) -> list[Candidate]:
-        """Score the candidates exactly and climb to the maxima; return those that may be picks."""
+        """Find the exact scores at and around the candidates; return the maxima that may be picks."""
         run = self._run
+        # Positions follow from the scores next to them, where poses are not refined.
+        beside = None if run.refining_step else run.job.search.score_threshold
+        maps = ExactMaps(run, self._index, self._whole, self._fft_shape)
         climber = Climber(
             *self._rescorer(),
             self._whole,
@@ -259,12 +264,17 @@ class _Refiner:
             std=self._std,
             residuals=run.residuals,
             reach=REACH,
-            # Positions follow from the scores next to them, where poses are not refined.
-            beside=None if run.refining_step else run.job.search.score_threshold,
+            beside=beside,
+            most_products=maps.products,
         )
-        maxima = climber.maxima([one.voxel for one in self._candidates])
-        kept = self._may_be_picked(climber, maxima)
-        for voxel, (score, rotation_id) in climber.exact.items():
+        try:
+            maxima = climber.maxima([one.voxel for one in self._candidates])
+            kept = self._may_be_picked(climber, maxima)
+            exact = climber.exact
+        except TooMuchWorkError:
+            exact, maxima = maps.found(self._threshold, beside)
+            kept = self._not_suppressed(maxima, exact) if run.refining_step else []
+        for voxel, (score, rotation_id) in exact.items():
             found.add_score(self._index, voxel, score, rotation_id)
         for one in maxima:
             found.add_maximum(self._index, one.voxel)

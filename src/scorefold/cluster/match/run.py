@@ -222,14 +222,17 @@ class MatchRun(Run):
     def analyzer(self, tile: Tile) -> AnalyzerProduct:
         """Return the analyzer of one tile: the best score over rotations, and the moments of all scores."""
         return AnalyzerProduct(
-            MaxScoreOverRotations(
-                tile.shape,
-                offset=np.array(tile.start),
-                score_threshold=self.job.search.score_threshold,
-                rotations=self.rotation_table,
-                dtype=self.job.search.dtype,
-            ),
-            ApproximateScoreMoments() if self.compressed else ScoreMoments(),
+            self.maximum(tile), ApproximateScoreMoments() if self.compressed else ScoreMoments()
+        )
+
+    def maximum(self, tile: Tile) -> MaxScoreOverRotations:
+        """Return the analyzer of the best score of one tile over rotations."""
+        return MaxScoreOverRotations(
+            tile.shape,
+            offset=np.array(tile.start),
+            score_threshold=self.job.search.score_threshold,
+            rotations=self.rotation_table,
+            dtype=self.job.search.dtype,
         )
 
     def pixels(self, target: Target, tile: Tile) -> TargetTile:
