@@ -95,7 +95,7 @@ class Blobs:
     Parameters
     ----------
     store : zarr.abc.store.Store
-        Where the bytes are.
+        Where the bytes are; an attribute, too.
 
     Raises
     ------
@@ -104,32 +104,29 @@ class Blobs:
     """
 
     def __init__(self, store: Store) -> None:
-        self._store = store
+        self.store = store
 
     @property
     def on_disk(self) -> bool:
         """Whether names are listed by the operating system rather than by requests, which cost time and money."""
-        return isinstance(self._store, LocalStore)
+        return isinstance(self.store, LocalStore)
 
-    def put(self, name: str, data: bytes) -> None:
+    def put(self, name: str, data: bytes | memoryview) -> None:
         """Write `data` under `name`."""
-        self.put_buffer(name, default_buffer_prototype().buffer.from_bytes(data))
-
-    def put_buffer(self, name: str, buffer: Any) -> None:
-        """Write what Zarr encoded under `name`."""
-        if isinstance(self._store, SupportsSetSync):
-            self._store.set_sync(_inside(name), buffer)
+        buffer = default_buffer_prototype().buffer.from_bytes(data)
+        if isinstance(self.store, SupportsSetSync):
+            self.store.set_sync(_inside(name), buffer)
         else:
-            _wait(self._store.set(_inside(name), buffer))
+            _wait(self.store.set(_inside(name), buffer))
 
     def put_file(self, name: str, path: Path) -> str:
         """Write the content of a file under `name`; return its SHA-256. On a local disk it may exceed memory."""
         with path.open("rb") as file:
             checksum = hashlib.file_digest(file, "sha256").hexdigest()
-        if not isinstance(self._store, LocalStore):
+        if not isinstance(self.store, LocalStore):
             self.put(name, path.read_bytes())
             return checksum
-        target = self._store.root / _inside(name)
+        target = self.store.root / _inside(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         # The ending by which Zarr's own unfinished files are known.
         unfinished = target.with_name(f"{target.name}.{uuid.uuid4().hex}.partial")
@@ -143,31 +140,31 @@ class Blobs:
     def get(self, name: str) -> bytes | None:
         """Return the bytes under `name`, or None."""
         prototype = default_buffer_prototype()
-        if isinstance(self._store, SupportsGetSync):
-            buffer = self._store.get_sync(_inside(name), prototype=prototype)
+        if isinstance(self.store, SupportsGetSync):
+            buffer = self.store.get_sync(_inside(name), prototype=prototype)
         else:
-            buffer = _wait(self._store.get(_inside(name), prototype))
+            buffer = _wait(self.store.get(_inside(name), prototype))
         return None if buffer is None else buffer.to_bytes()
 
     def delete(self, name: str) -> None:
         """Forget `name`; nothing happens if there is none."""
-        if isinstance(self._store, SupportsDeleteSync):
-            self._store.delete_sync(_inside(name))
+        if isinstance(self.store, SupportsDeleteSync):
+            self.store.delete_sync(_inside(name))
         else:
-            _wait(self._store.delete(_inside(name)))
+            _wait(self.store.delete(_inside(name)))
 
     def delete_below(self, prefix: str) -> None:
         """Forget every name below `prefix` (a folder)."""
-        _wait(self._store.delete_dir(_inside(prefix)))
+        _wait(self.store.delete_dir(_inside(prefix)))
 
     def names(self, prefix: str) -> list[str]:
         """Return all names below `prefix` (a folder, or empty for all), sorted."""
-        return sorted(_wait(_collect(lambda: self._store.list_prefix(f"{prefix}/" if prefix else ""))))
+        return sorted(_wait(_collect(lambda: self.store.list_prefix(f"{prefix}/" if prefix else ""))))
 
     def children(self, prefix: str) -> list[str]:
         """Return the names directly below `prefix`, without it, sorted."""
-        return sorted(name.rstrip("/") for name in _wait(_collect(lambda: self._store.list_dir(prefix))))
+        return sorted(name.rstrip("/") for name in _wait(_collect(lambda: self.store.list_dir(prefix))))
 
     def size(self, prefix: str) -> int:
         """Return the number of bytes below `prefix`."""
-        return _wait(self._store.getsize_prefix(prefix))
+        return _wait(self.store.getsize_prefix(prefix))

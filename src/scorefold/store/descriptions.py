@@ -1,9 +1,12 @@
 """What Zarr writes down of groups and arrays: made in memory, so that what is stored can be compared and made anew."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
+import zarr
 from zarr.abc.store import Store
 from zarr.storage import MemoryStore
 
@@ -24,6 +27,33 @@ def descriptions(make: Callable[[Store], object]) -> dict[str, bytes]:
     written: dict[str, Any] = {}
     make(MemoryStore(store_dict=written))
     return {name: data.to_bytes() for name, data in written.items() if name != GROUP_FILE}
+
+
+def describe_group(attributes: Mapping[str, Any]) -> bytes:
+    """Return what Zarr writes down of a group."""
+    return json.dumps(_empty_group() | {"attributes": dict(attributes)}, indent=2).encode()
+
+
+def describe_parents(path: str) -> dict[str, bytes]:
+    """Return the descriptions of the groups around something, by name, without that of the store itself.
+
+    Examples
+    --------
+    >>> list(describe_parents("results/a.tif/scores"))
+    ['results/zarr.json', 'results/a.tif/zarr.json']
+    """
+    parts = path.split("/")
+    return {"/".join([*parts[:depth], GROUP_FILE]): describe_group({}) for depth in range(1, len(parts))}
+
+
+@cache
+def _empty_group() -> dict[str, Any]:
+    described: dict[str, Any] = json.loads(
+        descriptions(lambda store: zarr.create_group(store, path="group", zarr_format=3))[
+            f"group/{GROUP_FILE}"
+        ]
+    )
+    return described
 
 
 def restore(blobs: Blobs, described: Mapping[str, bytes]) -> dict[str, str]:

@@ -4,16 +4,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
-from zarr.abc.store import Store
-from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
 
 from scorefold.errors import DamagedPartialError, in_one_line
 from scorefold.store.blobs import is_outage
 from scorefold.store.commit import checksum
-from scorefold.store.descriptions import descriptions, restore
+from scorefold.store.descriptions import GROUP_FILE, describe_parents, restore
 from scorefold.store.run_store import RunStore
+from scorefold.store.stored_array import StoredArray, describe_array
 
 Block = dict[str, Any]
 """What a record says of a block of images: array, first image, stop, digest."""
@@ -54,56 +52,40 @@ class ImageMaps:
             SHA-256 of its description by name; one that was damaged is made anew.
         """
         floating = np.dtype(dtype).kind == "f"
-
-        def make(store: Store) -> None:
-            zarr.create_array(
-                store,
-                name=self.path,
-                shape=shape,
-                chunks=(min(chunk_images, shape[0]), *shape[1:]),
-                dtype=dtype,
-                fill_value=np.nan if floating else 0,
-                filters=None,
-                serializer=BytesCodec(),
-                # Scores are mostly noise, which hardly gets smaller; masks are mostly nothing.
-                compressors=[Crc32cCodec()]
-                if floating
-                else [BloscCodec(typesize=1, cname="zstd", clevel=1, shuffle="noshuffle"), Crc32cCodec()],
-                dimension_names=("image", "y", "x"),
-            )
-
-        return restore(self._run.blobs, descriptions(make))
-
-    # Opening an array reads and parses its description, which is not forgotten while a task lasts.
+        description = describe_array(
+            shape,
+            (min(chunk_images, shape[0]), *shape[1:]),
+            dtype,
+            np.nan if floating else 0,
+            compressed=not floating,
+            axes=("image", "y", "x"),
+        )
+        return restore(
+            self._run.blobs, {**describe_parents(self.path), f"{self.path}/{GROUP_FILE}": description}
+        )
 
     @cached_property
-    def _written(self) -> "zarr.Array[Any]":
-        # Zarr's own way to find out that a chunk is empty takes longer than to write it.
-        array = zarr.open_array(self._run.zarr_store, path=self.path, mode="r+", zarr_format=3)
-        return array.with_config({"write_empty_chunks": True})
-
-    @cached_property
-    def _read(self) -> "zarr.Array[Any]":
-        return zarr.open_array(self._run.zarr_store, path=self.path, mode="r", zarr_format=3)
+    def _stored(self) -> StoredArray:  # opening it reads and parses its description
+        return StoredArray(self._run.blobs, self.path)
 
     def write(self, first: int, maps: NDArray[Any]) -> Block:
         """Write a block that begins and ends with a chunk; return what its record is to say."""
-        values = np.ascontiguousarray(maps, self._written.dtype)
+        values = np.ascontiguousarray(maps, self._stored.dtype)
         if values.dtype.kind == "f" or values.any():
-            self._written[first : first + len(values)] = values
+            self._stored.write((first, 0, 0), values)
         else:
             self._leave_empty(first, first + len(values))
         return {"array": self.path, "first": first, "stop": first + len(values), "digest": checksum(values)}
 
     def _leave_empty(self, first: int, stop: int) -> None:
         """Make sure that nothing is stored of some images: most masks hold nothing."""
-        images = self._written.chunks[0]
+        images = self._stored.chunks[0]
         for chunk in range(first // images, -(-stop // images)):
-            self._run.blobs.delete(f"{self.path}/{self._written.metadata.encode_chunk_key((chunk, 0, 0))}")
+            self._run.blobs.delete(self._stored.chunk_name((chunk, 0, 0)))
 
     def read(self, first: int, stop: int) -> NDArray[Any]:
         """Return the maps of a few images, not verified."""
-        return np.asarray(self._read[first:stop])
+        return self._stored[first:stop, :, :]
 
     def read_block(self, key: str, block: Block) -> NDArray[Any]:
         """Return the maps of a block, verified.

@@ -2,20 +2,17 @@
 
 import hashlib
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
-from zarr.abc.store import Store
-from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from scorefold.errors import DamagedPartialError, in_one_line
 from scorefold.store.blobs import is_outage
 from scorefold.store.commit import checksum
-from scorefold.store.descriptions import GROUP_FILE, descriptions, restore
+from scorefold.store.descriptions import GROUP_FILE, describe_group, describe_parents, restore
 from scorefold.store.run_store import RunStore
+from scorefold.store.stored_array import StoredArray, describe_array
 
 Array = NDArray[Any]
 
@@ -58,7 +55,7 @@ class ResultMaps:
     def __init__(self, run: RunStore, target: str) -> None:
         self._run = run
         self.path = f"results/{target}"
-        self._opened: dict[tuple[str, int, bool], zarr.Array[Any]] = {}
+        self._opened: dict[tuple[str, int], StoredArray] = {}
 
     def create(
         self,
@@ -83,38 +80,29 @@ class ResultMaps:
         dict of str to str
             SHA-256 of the descriptions by name.
         """
-
-        def make_groups(store: Store) -> None:
-            for name in MAPS:
-                path = f"{self.path}/{name}"
-                zarr.create_group(store, path=path, zarr_format=3, attributes=dict(attributes[name]))
-
-        described = descriptions(make_groups)
+        described = describe_parents(f"{self.path}/scores")
         for name in MAPS:
+            described[f"{self.path}/{name}/{GROUP_FILE}"] = describe_group(attributes[name])
             for level, level_shape in enumerate(level_shapes(shape)):
-                described[f"{self.path}/{name}/{level}/{GROUP_FILE}"] = _describe_level(
-                    name,
+                described[f"{self.path}/{name}/{level}/{GROUP_FILE}"] = describe_array(
                     level_shape,
                     tuple(min(c, n) for c, n in zip(chunks, level_shape, strict=True)),
-                    fill,
+                    "float32" if name == "scores" else "int32",
+                    fill if name == "scores" else NO_ROTATION,
+                    compressed=name == "rotations",
+                    axes=("z", "y", "x")[-len(shape) :],
                 )
         return restore(self._run.blobs, described)
 
-    def level(self, name: str, level: int = 0, *, writable: bool = False) -> "zarr.Array[Any]":
-        """Return the Zarr array of "scores" or "rotations" at a level."""
-        known = self._opened.get((name, level, writable))
-        if known is not None:  # to open an array is a request
-            return known
-        path = f"{self.path}/{name}/{level}"
-        array = zarr.open_array(
-            self._run.zarr_store, path=path, mode="r+" if writable else "r", zarr_format=3
-        )
-        # A chunk that is not there cannot be told from one that was lost.
-        array = array.with_config({"write_empty_chunks": True}) if writable else array
-        self._opened[name, level, writable] = array
-        return array
+    def level(self, name: str, level: int = 0) -> StoredArray:
+        """Return "scores" or "rotations" at a level."""
+        known = self._opened.get((name, level))
+        if known is None:  # to open an array is a request
+            known = StoredArray(self._run.blobs, f"{self.path}/{name}/{level}")
+            self._opened[name, level] = known
+        return known
 
-    def opened(self, name: str, key: str) -> "zarr.Array[Any]":
+    def opened(self, name: str, key: str) -> StoredArray:
         """Return the finest level of "scores" or "rotations".
 
         Raises
@@ -138,11 +126,11 @@ class ResultMaps:
 
     def write_tile(self, start: tuple[int, ...], scores: Array, rotations: Array) -> dict[str, str]:
         """Write one tile of both maps; return the digests that its record is to carry."""
-        region = tuple(slice(a, a + n) for a, n in zip(start, scores.shape, strict=True))
         digests = {}
-        for name, values in (("scores", scores.astype("<f4")), ("rotations", rotations.astype("<i4"))):
-            self.level(name, writable=True)[region] = values
-            digests[name] = checksum(values)
+        for name, values, dtype in (("scores", scores, "<f4"), ("rotations", rotations, "<i4")):
+            stored = values.astype(dtype, copy=False)
+            self.level(name).write(start, stored)
+            digests[name] = checksum(stored)
         return digests
 
     def check_tile(
@@ -158,7 +146,7 @@ class ResultMaps:
         region = tuple(slice(a, a + n) for a, n in zip(start, shape, strict=True))
         for name, expected in digests.items():
             try:
-                found = checksum(np.asarray(self.level(name)[region]))
+                found = checksum(self.level(name)[region])
             except Exception as error:  # codecs raise exceptions of many kinds on damaged bytes
                 if is_outage(error):
                     raise
@@ -179,43 +167,18 @@ class ResultMaps:
         digests = {}
         for level in range(1, self.level_count):
             fine_scores, fine_rotations = self.level("scores", level - 1), self.level("rotations", level - 1)
-            scores = self.level("scores", level, writable=True)
-            rotations = self.level("rotations", level, writable=True)
+            scores, rotations = self.level("scores", level), self.level("rotations", level)
             for region in _chunk_regions(scores.shape, scores.chunks):
                 source = tuple(
                     slice(2 * r.start, min(2 * r.stop, n))
                     for r, n in zip(region, fine_scores.shape, strict=True)
                 )
-                pooled = _pool(np.asarray(fine_scores[source]), np.asarray(fine_rotations[source]))
-                scores[region], rotations[region] = pooled
-                chunk = tuple(r.start // n for r, n in zip(region, scores.chunks, strict=True))
-                for name, array in (("scores", scores), ("rotations", rotations)):
-                    stored = f"{self.path}/{name}/{level}/{array.metadata.encode_chunk_key(chunk)}"
-                    digests[stored] = hashlib.sha256(self._run.blobs.get(stored) or b"").hexdigest()
+                start = tuple(r.start for r in region)
+                pooled = _pool(fine_scores[source], fine_rotations[source])
+                for array, values in zip((scores, rotations), pooled, strict=True):
+                    for stored in array.write(start, values):
+                        digests[stored] = hashlib.sha256(self._run.blobs.get(stored) or b"").hexdigest()
         return digests
-
-
-@lru_cache(maxsize=1024)
-def _describe_level(name: str, shape: tuple[int, ...], chunks: tuple[int, ...], fill: float) -> bytes:
-    """Return what Zarr writes down of a level, which is the same for all targets of a shape."""
-
-    def make(store: Store) -> None:
-        # Float scores hardly compress; rotation ids do.
-        compressors = [Crc32cCodec()] if name == "scores" else [ZstdCodec(level=1), Crc32cCodec()]
-        zarr.create_array(
-            store,
-            name="level",
-            shape=shape,
-            chunks=chunks,
-            dtype="float32" if name == "scores" else "int32",
-            fill_value=fill if name == "scores" else NO_ROTATION,
-            filters=None,
-            serializer=BytesCodec(),
-            compressors=compressors,
-            dimension_names=("z", "y", "x")[-len(shape) :],
-        )
-
-    return descriptions(make)[f"level/{GROUP_FILE}"]
 
 
 def _chunk_regions(shape: tuple[int, ...], chunks: tuple[int, ...]) -> list[tuple[slice, ...]]:

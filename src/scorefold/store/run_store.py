@@ -6,12 +6,9 @@ import uuid
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Self
 
-import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.abc.store import Store
-from zarr.codecs import BytesCodec, Crc32cCodec
-from zarr.storage import MemoryStore
 
 from scorefold.analyzer import Coverage
 from scorefold.errors import DamagedPartialError, InputError, StoreError, in_one_line
@@ -19,10 +16,11 @@ from scorefold.object_stores import reason_of_store
 from scorefold.store.blobs import Blobs, is_outage, open_zarr_store
 from scorefold.store.commit import ArrayRecord, Commit, digest
 from scorefold.store.descriptions import GROUP_FILE
+from scorefold.store.stored_array import StoredArray, describe_array
 
 Array = NDArray[Any]
 
-STORE_FORMAT = 4
+STORE_FORMAT = 5
 """Layout version of the store; a store of another one is refused rather than misread."""
 
 NO_RECORD = "there is no commit record"
@@ -165,24 +163,14 @@ class RunStore:
         return array
 
     def _read(self, name: str) -> Array:
-        return np.asarray(zarr.open_array(self.zarr_store, path=name, mode="r", zarr_format=3)[...])
+        return StoredArray(self.blobs, name)[...]
 
     def _write(self, name: str, array: Array) -> None:
-        encoded: dict[str, Any] = {}
-        zarr.create_array(
-            MemoryStore(store_dict=encoded),
-            name=name,
-            data=np.ascontiguousarray(array),
-            chunks=tuple(max(n, 1) for n in array.shape),
-            filters=None,
-            serializer=BytesCodec(),
-            compressors=[Crc32cCodec()],
-            config={"write_empty_chunks": True},
-        )
         # Groups around it are left out: nothing reads them, and a damaged one would be in the way of new attempts.
-        for written, data in encoded.items():
-            if written.startswith(f"{name}/"):
-                self.blobs.put_buffer(written, data)
+        chunks = tuple(max(n, 1) for n in array.shape)
+        description = describe_array(array.shape, chunks, array.dtype.str)
+        self.blobs.put(f"{name}/{GROUP_FILE}", description)
+        StoredArray(self.blobs, name, description).write((0,) * array.ndim, array)
 
     # Partials and commits.
 

@@ -156,7 +156,7 @@ def _scores_at(run: MatchRun, index: int, level: int) -> NDArray[np.float32]:
     for name in record.summary["files"]:
         if name.startswith(f"{maps.path}/scores/{level}/"):
             run.store.read_file(record, name)
-    return np.asarray(maps.level("scores", level)[...])
+    return maps.level("scores", level)[...]
 
 
 def _reduced(pixels: TargetPixels, factor: int) -> NDArray[np.float32]:

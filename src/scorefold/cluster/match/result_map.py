@@ -43,9 +43,10 @@ class ResultMap:
             tiles = run.store.require_commit(key).summary["tiles"]
             own = (tile for tile in tiles if tile["index"] == target)
             self._unchecked |= {tuple(tile["start"]): (key, tile) for tile in own}
-        self.zarr = self._maps.opened(name, run.plan.write_node(run.plan.batches_of(target).start).key)
+        self._stored = self._maps.opened(name, run.plan.write_node(run.plan.batches_of(target).start).key)
+        self.zarr = self._stored.zarr
         self.shape = run.job.targets[target].shape
-        self.dtype = self.zarr.dtype
+        self.dtype = self._stored.dtype
         self.ndim = len(self.shape)
 
     def __getitem__(self, selection: Any) -> Any:
@@ -56,7 +57,7 @@ class ResultMap:
             if all(a < stop and first < a + n for a, n, (first, stop) in bounds):
                 self._maps.check_tile(key, start, shape, {self._name: tile["digests"][self._name]})
                 self._unchecked.pop(start, None)  # another thread may have compared it, too
-        return self.zarr[selection]
+        return self._stored[selection]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[...], dtype)
