@@ -71,3 +71,16 @@ def test_images_are_decoded_up_to_the_size_that_the_run_allows(prepared, run_at,
     drive(run, SerialExecutor(), render=False)
     assert set(seen) == {12345}
     assert decoding_limit._limit.get() == MAX_DECODED_PIXELS
+
+
+@pytest.mark.parametrize("parent", [None, object()])
+def test_workers_do_not_search_what_they_imported_for_cycles_after_every_task(monkeypatch, parent):
+    """There are a quarter of a million objects, which takes a tenth of a second; nobody else's are touched."""
+    frozen = []
+    cycles = tasks._Cycles()  # made when this is imported, which may be before a worker knows its parent
+    monkeypatch.setattr(tasks.multiprocessing, "parent_process", lambda: parent)
+    monkeypatch.setattr(tasks.gc, "freeze", lambda: frozen.append(1))
+    monkeypatch.setattr(tasks, "COLLECT_SECONDS", -1)
+    for _ in range(3):
+        cycles.collect()
+    assert len(frozen) == (parent is not None)

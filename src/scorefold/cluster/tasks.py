@@ -71,14 +71,15 @@ class _Cycles:
 
     def __init__(self) -> None:
         self._collected = time.monotonic()
-        self._own = multiprocessing.parent_process() is not None  # somebody else's process is left as it is
         self._modules = 0
 
     def collect(self) -> None:
         """Collect, unless tasks were too short since the last time to have left much."""
         if time.monotonic() - self._collected > COLLECT_SECONDS:
             gc.collect()
-            if self._own and len(sys.modules) > self._modules:
+            # Somebody else's process is left as it is. A worker imports this before it knows whose it is.
+            own = multiprocessing.parent_process() is not None
+            if own and len(sys.modules) > self._modules:
                 gc.freeze()
                 self._modules = len(sys.modules)
             self._collected = time.monotonic()

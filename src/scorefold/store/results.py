@@ -1,6 +1,7 @@
 """The result maps of a target: best scores and rotation ids, by tile, with coarser levels for viewers."""
 
 import hashlib
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -191,14 +192,15 @@ def _chunk_regions(shape: tuple[int, ...], chunks: tuple[int, ...]) -> list[tupl
 
 
 def _pool(scores: Array, rotations: Array) -> tuple[Array, Array]:
-    ndim = scores.ndim
-    padding = [(0, n % 2) for n in scores.shape]
-    scores = np.pad(scores, padding, constant_values=-np.inf)
-    rotations = np.pad(rotations, padding, constant_values=NO_ROTATION)
-    split = [size for n in scores.shape for size in (n // 2, 2)]
-    order = [*range(0, 2 * ndim, 2), *range(1, 2 * ndim, 2)]
-    half = tuple(n // 2 for n in scores.shape)
-    blocks = scores.reshape(split).transpose(order).reshape(*half, -1)
-    ids = rotations.reshape(split).transpose(order).reshape(*half, -1)
-    best = blocks.argmax(axis=-1)[..., None]
-    return np.take_along_axis(blocks, best, -1)[..., 0], np.take_along_axis(ids, best, -1)[..., 0]
+    """Return the best score of each 2×2(×2) block, the first of equal ones, and its rotation."""
+    first, *others = itertools.product((0, 1), repeat=scores.ndim)
+    every_second = tuple(slice(o, None, 2) for o in first)
+    best, ids = scores[every_second].copy(), rotations[every_second].copy()
+    for offset in others:
+        every_second = tuple(slice(o, None, 2) for o in offset)
+        candidates = scores[every_second]
+        inside = tuple(slice(0, n) for n in candidates.shape)  # the last blocks may be smaller
+        higher = candidates > best[inside]
+        np.copyto(best[inside], candidates, where=higher)
+        np.copyto(ids[inside], rotations[every_second], where=higher)
+    return best, ids
