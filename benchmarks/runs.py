@@ -1,12 +1,17 @@
 """Whole runs: what more workers bring, what driving a million units takes, and what merging states takes."""
 
 import json
+import multiprocessing
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -18,12 +23,17 @@ from benchmarks.no_work import with_blocks
 from scorefold.cluster import MatchRun, Progress, create_run, drive
 from scorefold.cluster.executor import SerialExecutor
 from scorefold.cluster.graph import DaskExecutor
+from scorefold.cluster.kinds import open_match
 from scorefold.cluster.local import local_cluster
+from scorefold.planning.node import Node
 from scorefold.planning.prepare import prepare_match
 from scorefold.planning.request import MatchRequest
 from scorefold.testing.planting import chain_density
 
 MEBIBYTE = 2**20
+
+LEAVES_TOGETHER = 2
+"""Leaves that are scored by a bare loop and by a cluster in turn."""
 
 
 class Clock:
@@ -67,36 +77,40 @@ def more_workers(_python: str | None, *, tiny: bool, repeats: int) -> list[Table
             )
         )
         runs = {workers: create_run(str(root / f"run-{workers}"), prepared) for workers in (0, 1, 2)}
-        bare = _bare_loop(runs[0])
         seconds: dict[int, float] = {}
         clock = Clock()
         for workers in (1, 2):
             with local_cluster(workers) as client:
                 client.run(_import_what_tasks_need)
+                if workers == 1:
+                    turns = _turns(runs[0], DaskExecutor(client))
                 start = time.perf_counter()
                 on_progress = clock if workers == 1 else None
                 drive(runs[workers], DaskExecutor(client), render=False, on_progress=on_progress)
                 seconds[workers] = time.perf_counter() - start
-    stages = clock.seconds
-    scored = stages["score_leaf"] + stages["merge"] + stages["write_result"]
+    bare, two, leaves = (
+        statistics.median(getattr(turn, name) for turn in turns) for name in ("bare", "two", "dask")
+    )
     rest = "with candidates, refinement, picks, tables and report, without pictures; the cluster is up"
     rows = [
-        Row("bare loop over the leaves", bare / count, {"bare loop": 1.0}, "one process; nothing is stored"),
+        Row("bare loop over the leaves", bare, {"bare loop": 1.0}, "one process; nothing is stored"),
+        Row("two at once", two, {"bare loop": two / bare}, "two processes; what the machine allows"),
         Row(
-            "1 worker, until maps are written",
-            scored / count,
-            {"bare loop": scored / bare},
-            "the same leaves through Dask; score maps stored",
+            "1 worker, leaves",
+            leaves,
+            {"bare loop": leaves / bare},
+            "the same through Dask; score maps stored",
         ),
-        Row("1 worker, whole run", seconds[1] / count, {"bare loop": seconds[1] / bare}, rest),
-        Row("2 workers, whole run", seconds[2] / count, {"bare loop": seconds[2] / bare}, rest),
+        Row("1 worker, whole run", seconds[1] / count, {"bare loop": seconds[1] / count / bare}, rest),
+        Row("2 workers, whole run", seconds[2] / count, {"bare loop": seconds[2] / count / bare}, rest),
     ]
-    gain, overhead = seconds[1] / seconds[2], 100 * (scored / bare - 1)
+    overhead = 100 * (statistics.median(turn.dask / turn.bare for turn in turns) - 1)
     rates = {workers: f"{count / taken:.2f}" for workers, taken in seconds.items()}
     remarks = [
-        f"2 workers: {rates[2]} images/s, {gain:.2f} × the {rates[1]} of 1 worker.",
-        f"Dask and store: {overhead:.0f} % over the bare loop.",
-        f"Seconds of the run on 1 worker by stage: {listed(stages)}.",
+        f"2 workers: {rates[2]} images/s, {seconds[1] / seconds[2]:.2f} × the {rates[1]} of 1 worker.",
+        f"Dask and store: {overhead:.1f} % over the bare loop (median of {len(turns)} turns).",
+        f"Two bare loops at once: {bare / two:.2f} × the images/s of one.",
+        f"Seconds of the run on 1 worker by stage: {listed(clock.seconds)}.",
     ]
     title = f"{count} images of {shape[1]}×{shape[0]}, template {box}×{box}, {round(360 / step)} angles"
     return [Table(title, "image", rows, remarks)]
@@ -116,24 +130,65 @@ def _make_targets(folder: Path, count: int, shape: tuple[int, int], box: int) ->
     return template
 
 
-def _bare_loop(run: MatchRun) -> float:
-    """Return how long the leaves take without Dask and without a store: read, score, and keep the best."""
-    cv2.setNumThreads(1)
-    engines = {shape: run.engine(shape) for shape in {group.tiling.fft_shape for group in run.plan.groups}}
+@dataclass(frozen=True)
+class _Turn:
+    """Seconds an image of a few leaves: in a bare loop, in two at once, and on a cluster of one worker."""
+
+    bare: float
+    two: float
+    dask: float
+
+
+def _turns(run: MatchRun, executor: DaskExecutor) -> list[_Turn]:
+    """Score all leaves a few at a time in every way in turn; the first few are not counted."""
     leaves = [node for node in run.missing(set(), render=False) if node.stage == "score_leaf"]
+    turns = []
+    # Processes without Dask, as somebody's own loop would run in.
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        for first in range(0, len(leaves), LEAVES_TOGETHER):
+            some = leaves[first : first + LEAVES_TOGETHER]
+            images = sum(len(run.plan.batch_tiles(leaf.batch)) for leaf in some)
+
+            def bare_loops(count: int, some: list[Node] = some) -> float:
+                loops = [pool.submit(_bare_loop, run.store.location, some) for _ in range(count)]
+                return max(loop.result() for loop in loops)
+
+            if not turns:
+                bare_loops(2)  # both processes import what they need
+            start = time.perf_counter()
+            outcomes = list(executor.run(run.reference, some))
+            dask = time.perf_counter() - start
+            if any(outcome is not None and outcome.error for outcome in outcomes):
+                raise RuntimeError(f"a leaf failed: {outcomes}")
+            turns.append(_Turn(bare_loops(1) / images, bare_loops(2) / images / 2, dask / images))
+    return turns[1:] or turns
+
+
+_open = lru_cache(maxsize=1)(open_match)
+
+
+def _bare_loop(location: str, leaves: list[Node]) -> float:
+    """Return how long leaves take in a loop in this process; nothing is stored."""
+    cv2.setNumThreads(1)
+    run = _open(location)
     start = time.perf_counter()
     for leaf in leaves:
-        tiles = run.plan.batch_tiles(leaf.batch)
-        analyzers = [run.analyzer(tile) for _, tile in tiles]
-        pixels = [run.pixels(run.job.targets[target], tile) for target, tile in tiles]
-        engine = engines[run.plan.group_of(leaf.batch).tiling.fft_shape]
-        batch = engine.prepare([tile for _, tile in tiles], pixels, analyzers)
-        states = [analyzer.init_state() for analyzer in analyzers]
-        for rotation in range(*leaf.rotations):
-            states = batch.fold(rotation, states)
-        for analyzer, state in zip(analyzers, states, strict=True):
-            analyzer.result(state)
+        _score(run, leaf)
     return time.perf_counter() - start
+
+
+def _score(run: MatchRun, leaf: Node) -> None:
+    """Do what a leaf does without Dask and without a store: read, score, and keep the best."""
+    tiles = run.plan.batch_tiles(leaf.batch)
+    analyzers = [run.analyzer(tile) for _, tile in tiles]
+    pixels = [run.pixels(run.job.targets[target], tile) for target, tile in tiles]
+    engine = run.engine(run.plan.group_of(leaf.batch).tiling.fft_shape)
+    batch = engine.prepare([tile for _, tile in tiles], pixels, analyzers)
+    states = [analyzer.init_state() for analyzer in analyzers]
+    for rotation in range(*leaf.rotations):
+        states = batch.fold(rotation, states)
+    for analyzer, state in zip(analyzers, states, strict=True):
+        analyzer.result(state)
 
 
 def _import_what_tasks_need() -> None:
