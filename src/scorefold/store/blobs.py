@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from zarr.abc.store import Store, SupportsDeleteSync, SupportsGetSync, SupportsSetSync
 from zarr.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, ObjectStore
@@ -139,12 +141,17 @@ class Blobs:
 
     def get(self, name: str) -> bytes | None:
         """Return the bytes under `name`, or None."""
+        data = self.get_array(name)
+        return None if data is None else data.tobytes()
+
+    def get_array(self, name: str) -> NDArray[np.uint8] | None:
+        """Return the bytes under `name` as they were read, not copied, or None."""
         prototype = default_buffer_prototype()
         if isinstance(self.store, SupportsGetSync):
             buffer = self.store.get_sync(_inside(name), prototype=prototype)
         else:
             buffer = _wait(self.store.get(_inside(name), prototype))
-        return None if buffer is None else buffer.to_bytes()
+        return None if buffer is None else buffer.as_numpy_array()
 
     def delete(self, name: str) -> None:
         """Forget `name`; nothing happens if there is none."""

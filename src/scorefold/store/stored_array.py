@@ -125,17 +125,15 @@ class StoredArray:
         return np.dtype(self._metadata.dtype.to_native_dtype())
 
     def __getitem__(self, selection: Any) -> Array:
-        index = self._only_chunk(selection)
-        if index is None:
+        extent = self._extent(selection)
+        if extent is None:
             return np.asarray(self.zarr[selection])
-        chunk = self._read_chunk(index)
-        if selection is Ellipsis:
-            selection = (slice(None),) * chunk.ndim
-        bounds = [part.indices(n)[:2] for part, n in zip(selection, self.shape, strict=True)]
-        inside = (
-            slice(a - i * c, b - i * c) for (a, b), i, c in zip(bounds, index, self.chunks, strict=True)
-        )
-        return chunk[tuple(inside)]
+        index = tuple(start // c for (start, _), c in zip(extent, self.chunks, strict=True))
+        offsets = (i * c for i, c in zip(index, self.chunks, strict=True))
+        inside = tuple(slice(start - o, stop - o) for (start, stop), o in zip(extent, offsets, strict=True))
+        if any(part.stop > c for part, c in zip(inside, self.chunks, strict=True)):  # several chunks
+            return np.asarray(self.zarr[selection])
+        return self._read_chunk(index)[inside]
 
     def write(self, start: Index, values: Array) -> list[str]:
         """Write a region of whole chunks, but where the array ends; return the names of the chunks."""
@@ -164,7 +162,7 @@ class StoredArray:
         return memoryview(data)
 
     def _read_chunk(self, index: Index) -> Array:
-        data: Any = self._blobs.get(self.chunk_name(index))
+        data: Any = self._blobs.get_array(self.chunk_name(index))
         if data is None:
             return np.full(self.chunks, self._metadata.fill_value, self.dtype)
         chunk = np.empty(self.chunks, self.dtype)
@@ -174,22 +172,16 @@ class StoredArray:
         last.decode(data, out=chunk)
         return chunk
 
-    def _only_chunk(self, selection: Any) -> Index | None:
-        """Return which chunk holds all that is selected; None if there are several, or Zarr has to find out."""
-        shape = self.shape
-        if selection is Ellipsis:
-            selection = (slice(None),) * len(shape)
-        if not isinstance(selection, tuple) or len(selection) != len(shape):
+    def _extent(self, selection: Any) -> list[tuple[int, int]] | None:
+        """Return where a selection begins and ends along each axis; None if Zarr has to find out."""
+        whole = (slice(None),) * len(self.shape)
+        parts = whole if selection is Ellipsis else selection
+        if not isinstance(parts, tuple) or len(parts) != len(whole):
             return None
-        index = []
-        for part, n, c in zip(selection, shape, self.chunks, strict=True):
-            if not isinstance(part, slice) or part.step not in (None, 1):
-                return None
-            start, stop, _ = part.indices(n)
-            if stop <= start or start // c != (stop - 1) // c:
-                return None
-            index.append(start // c)
-        return tuple(index)
+        if not all(isinstance(part, slice) and part.step in (None, 1) for part in parts):
+            return None
+        bounds = [part.indices(n)[:2] for part, n in zip(parts, self.shape, strict=True)]
+        return bounds if all(start < stop for start, stop in bounds) else None
 
     @cached_property
     def _codecs(self) -> Sequence[Any]:
