@@ -10,6 +10,7 @@ import pytest
 import scorefold
 from scorefold.cluster import create_run, drive, tasks
 from scorefold.cluster.executor import SerialExecutor
+from scorefold.cluster.match import exact_maps
 from scorefold.cluster.match.candidate_tasks import block_edges, blocks
 from scorefold.cluster.match.render_tasks import TargetPixels, _reduced
 from scorefold.planning.prepare import prepare_match
@@ -81,6 +82,21 @@ def test_a_target_that_was_away_is_searched_when_the_run_is_resumed(files, tmp_p
     picks = scorefold.open_run(tmp_path / "run").picks
     assert picks["target"].tolist() == ["image-0"]
     assert picks[["y", "x"]].round().to_numpy().tolist() == [[14, 16]]
+
+
+def test_a_target_that_is_gone_when_its_maps_are_made_again_stops_no_other(files, tmp_path, monkeypatch):
+    run = create_run(str(tmp_path / "run"), prepare_match(request_for(files, engine="compressed")))
+    monkeypatch.setattr(exact_maps, "TRANSFORMED_PRODUCTS", -1)  # always too much work
+    make = exact_maps.ExactMaps._maps
+
+    def hide_first(maps):
+        files[0].unlink(missing_ok=True)
+        return make(maps)
+
+    monkeypatch.setattr(exact_maps.ExactMaps, "_maps", hide_first)
+    drive(run, SerialExecutor(), render=False)
+    assert list(run.failures()) == ["image-0"]
+    assert "searched, but not read again: " in run.failures()["image-0"]
 
 
 def test_picks_that_could_not_be_refined_are_said_to_be_and_are_when_the_run_is_resumed(files, tmp_path):

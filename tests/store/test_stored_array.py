@@ -117,6 +117,24 @@ def test_a_damaged_chunk_is_no_array(compressed, harm):
         array[...]
 
 
+def test_a_chunk_that_is_too_short_for_its_description_is_no_array():
+    blobs, array = made((4, 4), (4, 4), "int32", compressed=True)
+    small, other = made((2, 2), (2, 2), "int32", compressed=True)
+    (name,) = other.write((0, 0), np.ones((2, 2), np.int32))
+    blobs.put(array.chunk_name((0, 0)), small.get(name))
+    with pytest.raises(ValueError, match="reshape"):
+        array[...]
+
+
+@pytest.mark.parametrize(("start", "size"), [((1,), 2), ((3,), 2), ((3,), 6), ((0,), 4)])
+def test_only_whole_chunks_are_written(start, size):
+    blobs, array = made((8,), (3,), "float32", compressed=False)
+    before = blobs.names("a")
+    with pytest.raises(ValueError, match="are no whole chunks"):
+        array.write(start, np.ones(size, np.float32))
+    assert blobs.names("a") == before
+
+
 def test_arrays_that_are_no_runs_are_refused():
     blobs = Blobs(MemoryStore())
     with pytest.raises(FileNotFoundError, match="a: there is no array"):

@@ -103,12 +103,6 @@ class Rescorer:
         Return the bases of a cell: that of the synthesis, and the one by which its finds are looked at.
     std : float
         Standard deviation of all scores.
-
-    Attributes
-    ----------
-    products : int
-        What all that was done so far takes, in products of two numbers, of which a core does ten in a nanosecond. It is
-        counted, not timed, so that it is the same everywhere.
     """
 
     def __init__(
@@ -119,17 +113,22 @@ class Rescorer:
         *,
         std: float,
     ) -> None:
-        self.products = 0
+        self._products = 0
         self._filters = filters
         self._coarse = coarse
         self._finer = finer
         self._std = std
         held = max(TOGETHER, HELD_BYTES // (4 * int(filters.inside.sum())))
-        self._filter = lru_cache(held)(self._turned)
+        self._filter = lru_cache(held)(filters.of_rotation)
 
-    def _turned(self, rotation_id: int) -> Any:
-        self.products += TURN_PRODUCTS * int(self._filters.inside.sum())
-        return self._filters.of_rotation(rotation_id)
+    @property
+    def products(self) -> int:
+        """What all that was done so far takes, in products of two numbers, of which a core does ten in a nanosecond.
+
+        It is counted, not timed, so that it is the same everywhere.
+        """
+        turned = self._filter.cache_info().misses
+        return self._products + turned * TURN_PRODUCTS * int(self._filters.inside.sum())
 
     @property
     def voxel_bytes(self) -> int:
@@ -169,7 +168,7 @@ class Rescorer:
         at_least : ndarray, shape (n,)
             Scores below this are of no interest.
         """
-        self.products += VOXEL_PRODUCTS * len(weights)
+        self._products += VOXEL_PRODUCTS * len(weights)
         signal = np.maximum(synthesised, at_least)
         with one_thread():
             highest, lowest = self._of_cells(windows, weights, signal)
@@ -237,7 +236,7 @@ class Rescorer:
         return low - synthesis_slack(low, rho, self._std), high + synthesis_slack(signal, rho, self._std)
 
     def _count(self, basis: Basis, voxels: int) -> None:
-        self.products += voxels * (basis.vectors.size + basis.coefficients.size)
+        self._products += voxels * (basis.vectors.size + basis.coefficients.size)
 
     def _scores(self, cell: int, basis: Basis, windows: Any, weights: Array) -> tuple[Array, Array]:  # noqa: ARG002
         """Return the scores of the rotations of a cell at voxels by a basis, -inf where there is none.
@@ -256,7 +255,7 @@ class Rescorer:
         for start in range(0, len(ids), TOGETHER):
             if bounds[start] < max(best, at_least):
                 break
-            self.products += GROUP_PRODUCTS
+            self._products += GROUP_PRODUCTS
             some = ids[start : start + TOGETHER].tolist()
             for rotation_id, score in zip(some, self._exact_scores(some, window, weight), strict=False):
                 if score > best or (score == best and rotation_id < held):
@@ -265,7 +264,7 @@ class Rescorer:
 
     def _exact_scores(self, ids: list[int], window: Any, weight: Any) -> list[float]:
         """Return the exact scores of up to `TOGETHER` rotations at a voxel."""
-        self.products += TOGETHER * len(window)
+        self._products += TOGETHER * len(window)
         filters = np.zeros((TOGETHER, len(window)), np.float32)
         for row, rotation_id in zip(filters, ids, strict=False):
             row[:] = self._filter(rotation_id)
@@ -323,14 +322,16 @@ class LocalRescorer(Rescorer):
         super().__init__(filters, coarse, finer, std=std)
         self._masks = masks
         held = max(TOGETHER, HELD_BYTES // (8 * int(filters.inside.sum())))
-        self._with_mask = lru_cache(held)(self._turned_with_mask)
+        self._with_mask = lru_cache(held)(filters.with_mask)
         ball, self._least_weight = filters.template.central_core
         self._ball = ball[filters.inside].astype(np.float32)
         self._total = float(filters.template.mask.sum())
 
-    def _turned_with_mask(self, rotation_id: int) -> Any:
-        self.products += 2 * TURN_PRODUCTS * int(self._filters.inside.sum())
-        return self._filters.with_mask(rotation_id)
+    @property
+    def products(self) -> int:
+        """As for `Rescorer`; masks are turned, too."""
+        turned = self._with_mask.cache_info().misses
+        return super().products + 2 * turned * TURN_PRODUCTS * int(self._filters.inside.sum())
 
     @property
     def voxel_bytes(self) -> int:
@@ -362,8 +363,7 @@ class LocalRescorer(Rescorer):
 
     def _scores(self, cell: int, basis: Basis, windows: LocalWindows, weights: Array) -> tuple[Array, Array]:
         masks = self._masks(cell)
-        for _ in (windows.values, windows.squares):
-            self._count(masks, len(weights))
+        self._count(masks, 2 * len(weights))
         total = masks.totals[:, np.newaxis]
         values, first, second = (
             (one.coefficients @ (one.vectors @ of.T)) / total
@@ -384,7 +384,7 @@ class LocalRescorer(Rescorer):
         scores = []
         values = window.values.astype(np.float64)
         squares = values**2
-        self.products += 3 * len(ids) * len(values)
+        self._products += 3 * len(ids) * len(values)
         for rotation_id in ids:
             filter_, mask, _ = self._with_mask(rotation_id)
             total = float(mask.sum(dtype=np.float64))

@@ -133,10 +133,25 @@ class StoredArray:
         inside = tuple(slice(start - o, stop - o) for (start, stop), o in zip(extent, offsets, strict=True))
         if any(part.stop > c for part, c in zip(inside, self.chunks, strict=True)):  # several chunks
             return np.asarray(self.zarr[selection])
-        return self._read_chunk(index)[inside]
+        chunk = self._read_chunk(index)
+        if chunk is None:
+            shape = [stop - start for start, stop in extent]
+            return np.full(shape, self._metadata.fill_value, self.dtype)
+        return np.array(chunk[inside])
 
     def write(self, start: Index, values: Array) -> list[str]:
-        """Write a region of whole chunks, but where the array ends; return the names of the chunks."""
+        """Write a region of whole chunks, but where the array ends; return the names of the chunks.
+
+        Raises
+        ------
+        ValueError
+            If the region is no such one.
+        """
+        for a, n, c, edge in zip(start, values.shape, self.chunks, self.shape, strict=True):
+            if a % c or (a + n != edge and (a + n) % c) or a + n > edge:
+                raise ValueError(
+                    f"{self._path}: {list(values.shape)} values at {list(start)} are no whole chunks"
+                )
         names = []
         first = [a // c for a, c in zip(start, self.chunks, strict=True)]
         counts = [-(-n // c) for n, c in zip(values.shape, self.chunks, strict=True)]
@@ -161,16 +176,13 @@ class StoredArray:
             data = codec.encode(data)
         return memoryview(data)
 
-    def _read_chunk(self, index: Index) -> Array:
+    def _read_chunk(self, index: Index) -> Array | None:
         data: Any = self._blobs.get_array(self.chunk_name(index))
         if data is None:
-            return np.full(self.chunks, self._metadata.fill_value, self.dtype)
-        chunk = np.empty(self.chunks, self.dtype)
-        *before, last = self._codecs[::-1]
-        for codec in before:
+            return None
+        for codec in self._codecs[::-1]:
             data = codec.decode(data)
-        last.decode(data, out=chunk)
-        return chunk
+        return np.frombuffer(data, self.dtype).reshape(self.chunks)
 
     def _extent(self, selection: Any) -> list[tuple[int, int]] | None:
         """Return where a selection begins and ends along each axis; None if Zarr has to find out."""

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -11,6 +12,7 @@ from scipy import ndimage
 
 from scorefold.cluster.match.run import MatchRun
 from scorefold.scoring.climbing import Candidate, Voxel, is_maximum
+from scorefold.scoring.score import TargetTile
 from scorefold.scoring.tile import Tile
 
 Array = NDArray[Any]
@@ -26,17 +28,19 @@ class ExactMaps:
     ----------
     run : MatchRun
         The run.
-    target : int
-        Index of the target.
+    read : callable
+        Return the pixels of a tile of the target.
     whole : Tile
         The voxels; it may be larger than the tiles of the plan.
     fft_shape : tuple of int
         Shape of the plan's transforms.
     """
 
-    def __init__(self, run: MatchRun, target: int, whole: Tile, fft_shape: tuple[int, ...]) -> None:
+    def __init__(
+        self, run: MatchRun, read: Callable[[Tile], TargetTile], whole: Tile, fft_shape: tuple[int, ...]
+    ) -> None:
         self._run = run
-        self._target = target
+        self._read = read
         self._whole = whole
         self._fft_shape = fft_shape
 
@@ -110,7 +114,7 @@ class ExactMaps:
         rotations = np.empty(whole.shape, np.int32)
         for tile in self._pieces:
             maximum = run.maximum(tile)
-            pixels = run.pixels(run.job.targets[self._target], tile)
+            pixels = self._read(tile)
             batch, states = engine.prepare([tile], [pixels], [maximum]), [maximum.init_state()]
             for rotation_id in range(len(run.rotations)):
                 states = batch.fold(rotation_id, states)

@@ -113,13 +113,15 @@ def refine(run: MatchRun, node: Node) -> str:
             if run.compressed and index not in maps:
                 maps[index] = ResultMap(run, index, "scores")
             try:
-                refiner = _Refiner(run, node.batch, index, tile, candidates, maps.get(index))
-            except (InputError, OSError) as error:  # it was readable when it was searched
-                failures[str(index)] = f"searched, but not read again: {one_line(error)}"
-                continue
-            refiner.run(found)
+                _Refiner(run, node.batch, index, tile, candidates, maps.get(index)).run(found)
+            except _NotReadError as error:
+                failures[str(index)] = f"searched, but not read again: {error}"
     run.store.commit(node.key, arrays=found.arrays(), summary={"failures": failures})
     return node.key
+
+
+class _NotReadError(Exception):
+    """The target cannot be read, which was readable when it was searched."""
 
 
 @dataclass(frozen=True)
@@ -232,11 +234,17 @@ class _Refiner:
         if synthesised is not None:
             region = tuple(slice(a, a + n) for a, n in zip(self._whole.start, self._whole.shape, strict=True))
             self._synthesised = np.asarray(synthesised[region])
-        self._pixels: TargetTile = run.pixels(run.job.targets[index], self._whole)
+        self._pixels = self._read(self._whole)
         search = run.job.search
         self._local = partial(
             LocalScores, run.template, run.score, dtype=search.dtype, pad_edges=search.pad_edges
         )
+
+    def _read(self, tile: Tile) -> TargetTile:
+        try:
+            return self._run.pixels(self._run.job.targets[self._index], tile)
+        except (InputError, OSError) as error:
+            raise _NotReadError(one_line(error)) from error
 
     def run(self, found: _Found) -> None:
         """Score and refine every candidate."""
@@ -254,7 +262,7 @@ class _Refiner:
         run = self._run
         # Positions follow from the scores next to them, where poses are not refined.
         beside = None if run.refining_step else run.job.search.score_threshold
-        maps = ExactMaps(run, self._index, self._whole, self._fft_shape)
+        maps = ExactMaps(run, self._read, self._whole, self._fft_shape)
         climber = Climber(
             *self._rescorer(),
             self._whole,
