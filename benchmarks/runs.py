@@ -145,22 +145,21 @@ def _turns(run: MatchRun, executor: DaskExecutor) -> list[_Turn]:
     turns = []
     # Processes without Dask, as somebody's own loop would run in.
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+
+        def bare_loops(count: int, some: list[Node]) -> float:
+            loops = [pool.submit(_bare_loop, run.store.location, some) for _ in range(count)]
+            return max(loop.result() for loop in loops)
+
+        bare_loops(2, leaves[:LEAVES_TOGETHER])  # both processes import what they need
         for first in range(0, len(leaves), LEAVES_TOGETHER):
             some = leaves[first : first + LEAVES_TOGETHER]
             images = sum(len(run.plan.batch_tiles(leaf.batch)) for leaf in some)
-
-            def bare_loops(count: int, some: list[Node] = some) -> float:
-                loops = [pool.submit(_bare_loop, run.store.location, some) for _ in range(count)]
-                return max(loop.result() for loop in loops)
-
-            if not turns:
-                bare_loops(2)  # both processes import what they need
             start = time.perf_counter()
             outcomes = list(executor.run(run.reference, some))
             dask = time.perf_counter() - start
             if any(outcome is not None and outcome.error for outcome in outcomes):
                 raise RuntimeError(f"a leaf failed: {outcomes}")
-            turns.append(_Turn(bare_loops(1) / images, bare_loops(2) / images / 2, dask / images))
+            turns.append(_Turn(bare_loops(1, some) / images, bare_loops(2, some) / images / 2, dask / images))
     return turns[1:] or turns
 
 

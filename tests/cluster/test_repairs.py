@@ -84,17 +84,30 @@ def test_a_target_that_was_away_is_searched_when_the_run_is_resumed(files, tmp_p
     assert picks[["y", "x"]].round().to_numpy().tolist() == [[14, 16]]
 
 
-def test_a_target_that_is_gone_when_its_maps_are_made_again_stops_no_other(files, tmp_path, monkeypatch):
+def test_exact_maps_are_made_of_pixels_that_were_read_once(files, tmp_path, monkeypatch):
     run = create_run(str(tmp_path / "run"), prepare_match(request_for(files, engine="compressed")))
     monkeypatch.setattr(exact_maps, "TRANSFORMED_PRODUCTS", -1)  # always too much work
-    make = exact_maps.ExactMaps._maps
+    make, made = exact_maps.ExactMaps._maps, []
 
     def hide_first(maps):
         files[0].unlink(missing_ok=True)
-        return make(maps)
+        made.append(make(maps))
+        return made[-1]
 
     monkeypatch.setattr(exact_maps.ExactMaps, "_maps", hide_first)
     drive(run, SerialExecutor(), render=False)
+    assert made
+    assert not run.failures()
+
+
+def test_a_target_that_is_gone_before_its_candidates_are_scored_stops_no_other(files, tmp_path):
+    run = create_run(str(tmp_path / "run"), prepare_match(request_for(files, engine="compressed")))
+
+    def remove(progress):
+        if progress.last is not None and progress.last.node.stage == "find_candidates":
+            files[0].unlink(missing_ok=True)
+
+    drive(run, SerialExecutor(), render=False, on_progress=remove)
     assert list(run.failures()) == ["image-0"]
     assert "searched, but not read again: " in run.failures()["image-0"]
 

@@ -89,10 +89,7 @@ class LocalScores:
             min(v + reach + 1, a + n) for v, a, n in zip(voxel, whole.start, whole.shape, strict=True)
         )
         tile = Tile(start, tuple(b - a for a, b in zip(start, stop, strict=True)), whole.target_shape)
-        own = pixels.cut(
-            [a - b for a, b in zip(start, whole.start, strict=True)],
-            [n + b - 1 + 2 * self.margin for n, b in zip(tile.shape, self.box, strict=True)],
-        )
+        own = whole.cut(pixels, tile, self.box, self.margin)
         return Neighbourhood(self._engine, tile, own, voxel, self._nothing)
 
     @cached_property

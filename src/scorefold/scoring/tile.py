@@ -78,6 +78,23 @@ class Tile:
             weights = np.pad(weights, missing)
         return TargetTile(values, weights, mean, std)
 
+    def cut(self, pixels: TargetTile, inner: "Tile", box: Shape, margin: int = 0) -> TargetTile:
+        """Return those pixels that a tile inside of this one needs.
+
+        Parameters
+        ----------
+        pixels : TargetTile
+            What was read for this tile.
+        inner : Tile
+            The other tile.
+        box, margin
+            As they were read with.
+        """
+        return pixels.cut(
+            [a - b for a, b in zip(inner.start, self.start, strict=True)],
+            [n + b - 1 + 2 * margin for n, b in zip(inner.shape, box, strict=True)],
+        )
+
     def _extent(self, box: Shape, margin: int) -> tuple[tuple[slice, ...], list[tuple[int, int]]]:
         inside, missing = [], []
         for start, length, size, whole in zip(self.start, self.shape, box, self.target_shape, strict=True):

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from scorefold.errors import DamagedPartialError, in_one_line
 from scorefold.store.blobs import is_outage
+from scorefold.store.chunked_array import ChunkedArray, describe_array
 from scorefold.store.commit import checksum
 from scorefold.store.descriptions import GROUP_FILE, describe_parents, restore
 from scorefold.store.run_store import RunStore
-from scorefold.store.stored_array import StoredArray, describe_array
 
 Block = dict[str, Any]
 """What a record says of a block of images: array, first image, stop, digest."""
@@ -65,8 +65,8 @@ class ImageMaps:
         )
 
     @cached_property
-    def _stored(self) -> StoredArray:  # opening it reads and parses its description
-        return StoredArray(self._run.blobs, self.path)
+    def _stored(self) -> ChunkedArray:  # opening it reads and parses its description
+        return ChunkedArray(self._run.blobs, self.path)
 
     def write(self, first: int, maps: NDArray[Any]) -> Block:
         """Write a block that begins and ends with a chunk; return what its record is to say."""

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from scorefold.errors import DamagedPartialError, in_one_line
 from scorefold.store.blobs import is_outage
+from scorefold.store.chunked_array import ChunkedArray, describe_array
 from scorefold.store.commit import checksum
 from scorefold.store.descriptions import GROUP_FILE, describe_group, describe_parents, restore
 from scorefold.store.run_store import RunStore
-from scorefold.store.stored_array import StoredArray, describe_array
 
 Array = NDArray[Any]
 
@@ -56,7 +56,7 @@ class ResultMaps:
     def __init__(self, run: RunStore, target: str) -> None:
         self._run = run
         self.path = f"results/{target}"
-        self._opened: dict[tuple[str, int], StoredArray] = {}
+        self._opened: dict[tuple[str, int], ChunkedArray] = {}
 
     def create(
         self,
@@ -95,15 +95,15 @@ class ResultMaps:
                 )
         return restore(self._run.blobs, described)
 
-    def level(self, name: str, level: int = 0) -> StoredArray:
+    def level(self, name: str, level: int = 0) -> ChunkedArray:
         """Return "scores" or "rotations" at a level."""
         known = self._opened.get((name, level))
         if known is None:  # to open an array is a request
-            known = StoredArray(self._run.blobs, f"{self.path}/{name}/{level}")
+            known = ChunkedArray(self._run.blobs, f"{self.path}/{name}/{level}")
             self._opened[name, level] = known
         return known
 
-    def opened(self, name: str, key: str) -> StoredArray:
+    def opened(self, name: str, key: str) -> ChunkedArray:
         """Return the finest level of "scores" or "rotations".
 
         Raises
@@ -177,8 +177,8 @@ class ResultMaps:
                 start = tuple(r.start for r in region)
                 pooled = _pool(fine_scores[source], fine_rotations[source])
                 for array, values in zip((scores, rotations), pooled, strict=True):
-                    for stored in array.write(start, values):
-                        digests[stored] = hashlib.sha256(self._run.blobs.get(stored) or b"").hexdigest()
+                    for stored, data in array.write(start, values).items():
+                        digests[stored] = hashlib.sha256(data).hexdigest()
         return digests
 
 

@@ -14,9 +14,9 @@ from scorefold.analyzer import Coverage
 from scorefold.errors import DamagedPartialError, InputError, StoreError, in_one_line
 from scorefold.object_stores import reason_of_store
 from scorefold.store.blobs import Blobs, is_outage, open_zarr_store
+from scorefold.store.chunked_array import ChunkedArray, describe_array
 from scorefold.store.commit import ArrayRecord, Commit, digest
 from scorefold.store.descriptions import GROUP_FILE
-from scorefold.store.stored_array import StoredArray, describe_array
 
 Array = NDArray[Any]
 
@@ -163,14 +163,14 @@ class RunStore:
         return array
 
     def _read(self, name: str) -> Array:
-        return StoredArray(self.blobs, name)[...]
+        return ChunkedArray(self.blobs, name)[...]
 
     def _write(self, name: str, array: Array) -> None:
         # Groups around it are left out: nothing reads them, and a damaged one would be in the way of new attempts.
         chunks = tuple(max(n, 1) for n in array.shape)
         description = describe_array(array.shape, chunks, array.dtype.str)
         self.blobs.put(f"{name}/{GROUP_FILE}", description)
-        StoredArray(self.blobs, name, description).write((0,) * array.ndim, array)
+        ChunkedArray(self.blobs, name, description).write((0,) * array.ndim, array)
 
     # Partials and commits.
 

@@ -21,7 +21,6 @@ from scorefold.scoring.climbing import CLIMBS
 from scorefold.scoring.rescoring import CANDIDATE_STDS, synthesis_slack
 from scorefold.scoring.threshold import false_positive_threshold
 from scorefold.store import ResultMaps
-from scorefold.store.stored_array import StoredArray
 
 MOST_PICKS = 100_000
 """Picks per target when no `top` is given."""
@@ -363,9 +362,12 @@ def _histogram(
     return counts, edges
 
 
-def _at_hand(stored: StoredArray) -> Map:
+def _at_hand(stored: Map) -> Map:
     """Return a map that is no more than one block as an array, which is read once for all that looks at it."""
-    return stored[...] if math.prod(stored.shape) <= BLOCK_VOXELS else stored
+    if math.prod(stored.shape) > BLOCK_VOXELS:
+        return stored
+    whole: Map = stored[tuple(slice(0, n) for n in stored.shape)]
+    return whole
 
 
 def _maximum(scores: Map) -> float:

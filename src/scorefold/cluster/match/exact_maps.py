@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -28,20 +27,18 @@ class ExactMaps:
     ----------
     run : MatchRun
         The run.
-    read : callable
-        Return the pixels of a tile of the target.
     whole : Tile
         The voxels; it may be larger than the tiles of the plan.
+    pixels : TargetTile
+        What was read for it.
     fft_shape : tuple of int
         Shape of the plan's transforms.
     """
 
-    def __init__(
-        self, run: MatchRun, read: Callable[[Tile], TargetTile], whole: Tile, fft_shape: tuple[int, ...]
-    ) -> None:
+    def __init__(self, run: MatchRun, whole: Tile, pixels: TargetTile, fft_shape: tuple[int, ...]) -> None:
         self._run = run
-        self._read = read
         self._whole = whole
+        self._pixels = pixels
         self._fft_shape = fft_shape
 
     @property
@@ -114,7 +111,7 @@ class ExactMaps:
         rotations = np.empty(whole.shape, np.int32)
         for tile in self._pieces:
             maximum = run.maximum(tile)
-            pixels = self._read(tile)
+            pixels = whole.cut(self._pixels, tile, run.template.box, run.score.margin)
             batch, states = engine.prepare([tile], [pixels], [maximum]), [maximum.init_state()]
             for rotation_id in range(len(run.rotations)):
                 states = batch.fold(rotation_id, states)

@@ -20,7 +20,6 @@ from scorefold.planning.node import Node
 from scorefold.scoring.climbing import Candidate, Climber, TooMuchWorkError, Voxel
 from scorefold.scoring.local import LocalScores, VoxelWeights, room_at
 from scorefold.scoring.rescoring import LocalRescorer, Rescorer
-from scorefold.scoring.score import TargetTile
 from scorefold.scoring.tile import Tile
 
 Array = NDArray[Any]
@@ -234,17 +233,14 @@ class _Refiner:
         if synthesised is not None:
             region = tuple(slice(a, a + n) for a, n in zip(self._whole.start, self._whole.shape, strict=True))
             self._synthesised = np.asarray(synthesised[region])
-        self._pixels = self._read(self._whole)
+        try:
+            self._pixels = run.pixels(run.job.targets[index], self._whole)
+        except (InputError, OSError) as error:
+            raise _NotReadError(one_line(error)) from error
         search = run.job.search
         self._local = partial(
             LocalScores, run.template, run.score, dtype=search.dtype, pad_edges=search.pad_edges
         )
-
-    def _read(self, tile: Tile) -> TargetTile:
-        try:
-            return self._run.pixels(self._run.job.targets[self._index], tile)
-        except (InputError, OSError) as error:
-            raise _NotReadError(one_line(error)) from error
 
     def run(self, found: _Found) -> None:
         """Score and refine every candidate."""
@@ -262,7 +258,7 @@ class _Refiner:
         run = self._run
         # Positions follow from the scores next to them, where poses are not refined.
         beside = None if run.refining_step else run.job.search.score_threshold
-        maps = ExactMaps(run, self._read, self._whole, self._fft_shape)
+        maps = ExactMaps(run, self._whole, self._pixels, self._fft_shape)
         climber = Climber(
             *self._rescorer(),
             self._whole,

@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
 from scorefold.cluster.match.run import MatchRun
@@ -25,8 +26,6 @@ class ResultMap:
     ----------
     shape, dtype, ndim
         As of an array.
-    zarr : zarr.Array
-        Where it is stored, for what goes past the comparison.
 
     Raises
     ------
@@ -44,10 +43,14 @@ class ResultMap:
             own = (tile for tile in tiles if tile["index"] == target)
             self._unchecked |= {tuple(tile["start"]): (key, tile) for tile in own}
         self._stored = self._maps.opened(name, run.plan.write_node(run.plan.batches_of(target).start).key)
-        self.zarr = self._stored.zarr
         self.shape = run.job.targets[target].shape
         self.dtype = self._stored.dtype
         self.ndim = len(self.shape)
+
+    @property
+    def zarr(self) -> "zarr.Array[Any]":
+        """Where it is stored, for what goes past the comparison."""
+        return self._stored.zarr
 
     def __getitem__(self, selection: Any) -> Any:
         touched = _extent(selection, self.shape)

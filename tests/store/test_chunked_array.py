@@ -7,12 +7,12 @@ import pytest
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from zarr.codecs import GzipCodec
+from zarr.codecs import BytesCodec, GzipCodec
 from zarr.storage import MemoryStore
 
 from scorefold.store.blobs import Blobs
+from scorefold.store.chunked_array import ChunkedArray, describe_array
 from scorefold.store.descriptions import GROUP_FILE, describe_group, descriptions
-from scorefold.store.stored_array import StoredArray, describe_array
 
 DTYPES = ("float32", "int32", "uint8", "float16", "bool", "int64", "complex64")
 AXES = ("t", "z", "y", "x")
@@ -36,7 +36,7 @@ def made(shape, chunks, dtype, *, compressed, fill=0):
     blobs = Blobs(MemoryStore())
     axes = AXES[-len(shape) :]
     blobs.put(f"a/{GROUP_FILE}", describe_array(shape, chunks, dtype, fill, compressed=compressed, axes=axes))
-    return blobs, StoredArray(blobs, "a")
+    return blobs, ChunkedArray(blobs, "a")
 
 
 def values_of(shape, dtype):
@@ -50,8 +50,9 @@ def test_zarr_stores_the_same_bytes_and_reads_them(layout, dtype, compressed):
     region = tuple(slice(a, b) for a, b in zip(start, stop, strict=True))
     values = values_of(shape, dtype)
     blobs, array = made(shape, chunks, dtype, compressed=compressed)
-    names = array.write(start, values[region])
-    assert {*names, f"a/{GROUP_FILE}"} == set(blobs.names("a"))
+    stored = array.write(start, values[region])
+    assert {*stored, f"a/{GROUP_FILE}"} == set(blobs.names("a"))
+    assert all(blobs.get(name) == data for name, data in stored.items())
 
     others, _ = made(shape, chunks, dtype, compressed=compressed)
     theirs = zarr.open_array(others.store, path="a").with_config({"write_empty_chunks": True})
@@ -138,10 +139,15 @@ def test_only_whole_chunks_are_written(start, size):
 def test_arrays_that_are_no_runs_are_refused():
     blobs = Blobs(MemoryStore())
     with pytest.raises(FileNotFoundError, match="a: there is no array"):
-        StoredArray(blobs, "a")
+        ChunkedArray(blobs, "a")
     zarr.create_array(blobs.store, name="a", data=np.ones(3), compressors=[GzipCodec()])
-    with pytest.raises(TypeError, match="no array of a run is encoded by gzip"):
-        StoredArray(blobs, "a")[...]
+    with pytest.raises(TypeError, match=r"no array of a run is encoded by .*gzip"):
+        ChunkedArray(blobs, "a")[...]
+    zarr.create_array(
+        blobs.store, name="b", data=np.ones(3), serializer=BytesCodec(endian="big"), compressors=None
+    )
+    with pytest.raises(TypeError, match=r"no array of a run is encoded by .*big"):
+        ChunkedArray(blobs, "b")[...]
 
 
 @pytest.mark.parametrize("attributes", [{}, {"ome": {"version": "0.5", "multiscales": [{"a": [1.0, None]}]}}])

@@ -15,7 +15,7 @@ from numcodecs import Blosc
 from numcodecs.checksum32 import CRC32C
 from numpy.typing import NDArray
 from zarr.abc.store import Store
-from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, Endian
 from zarr.core.metadata import ArrayV3Metadata
 from zarr.storage import StorePath
 
@@ -67,7 +67,7 @@ def describe_array(
             dtype=dtype,
             fill_value=fill,
             filters=None,
-            serializer=BytesCodec(),
+            serializer=BytesCodec(endian="little"),
             compressors=[compressor, Crc32cCodec()] if compressed else [Crc32cCodec()],
             dimension_names=axes,
         )
@@ -75,7 +75,7 @@ def describe_array(
     return descriptions(make)[f"array/{GROUP_FILE}"]
 
 
-class StoredArray:
+class ChunkedArray:
     """An array of the store, known by its description.
 
     Parameters
@@ -122,7 +122,7 @@ class StoredArray:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of a value."""
-        return np.dtype(self._metadata.dtype.to_native_dtype())
+        return np.dtype(self._metadata.dtype.to_native_dtype()).newbyteorder("<")
 
     def __getitem__(self, selection: Any) -> Array:
         extent = self._extent(selection)
@@ -139,8 +139,8 @@ class StoredArray:
             return np.full(shape, self._metadata.fill_value, self.dtype)
         return np.array(chunk[inside])
 
-    def write(self, start: Index, values: Array) -> list[str]:
-        """Write a region of whole chunks, but where the array ends; return the names of the chunks.
+    def write(self, start: Index, values: Array) -> dict[str, memoryview]:
+        """Write a region of whole chunks, but where the array ends; return the bytes of the chunks by name.
 
         Raises
         ------
@@ -152,15 +152,16 @@ class StoredArray:
                 raise ValueError(
                     f"{self._path}: {list(values.shape)} values at {list(start)} are no whole chunks"
                 )
-        names = []
+        stored = {}
         first = [a // c for a, c in zip(start, self.chunks, strict=True)]
         counts = [-(-n // c) for n, c in zip(values.shape, self.chunks, strict=True)]
         for offset in itertools.product(*(range(count) for count in counts)):
             inside = (slice(o * c, (o + 1) * c) for o, c in zip(offset, self.chunks, strict=True))
             index = tuple(f + o for f, o in zip(first, offset, strict=True))
-            names.append(self.chunk_name(index))
-            self._blobs.put(names[-1], self._encoded(values[tuple(inside)]))
-        return names
+            name = self.chunk_name(index)
+            stored[name] = self._encoded(values[tuple(inside)])
+            self._blobs.put(name, stored[name])
+        return stored
 
     def chunk_name(self, index: Index) -> str:
         """Return under which name a chunk is stored."""
@@ -207,8 +208,8 @@ class StoredArray:
                 )
             elif isinstance(codec, Crc32cCodec):
                 codecs.append(CRC32C(location="end"))
-            elif not isinstance(codec, BytesCodec):
-                raise TypeError(f"{self._path}: no array of a run is encoded by {codec.to_dict()['name']}")
+            elif not isinstance(codec, BytesCodec) or codec.endian not in (None, Endian.little):
+                raise TypeError(f"{self._path}: no array of a run is encoded by {codec.to_dict()}")
         return codecs
 
 
