@@ -54,7 +54,9 @@ class ScoreMaps(AbstractAnalyzer):
 class Search:
     """Noise that is searched for a template of detail, in one tile or in two, by either engine."""
 
-    def __init__(self, ndim, name="FLCSphericalMask", *, tiles=1, pad_edges=False, dtype="float32"):
+    def __init__(
+        self, ndim, name="FLCSphericalMask", *, tiles=1, pad_edges=False, dtype="float32", turned=False
+    ):
         rng = np.random.default_rng(3)
         self.shape = (40, 34) if ndim == 2 else (17, 15, 16)
         self.target = rng.normal(size=self.shape)
@@ -69,7 +71,7 @@ class Search:
             mask[: 3 * len(mask) // 10] = 0
         self.score = score
         self.template = Template(score.template_values(values), mask, self.rotations)
-        self.cells = rotation_cells(self.rotations, self.angle)
+        self.cells = rotation_cells(self.rotations, self.angle, turned=turned)
         length = -(-self.shape[0] // tiles)
         self.tiles = [
             Tile(
@@ -117,15 +119,23 @@ class Search:
         return self.run(self.exact, range(len(self.rotations)), analyzer_of)
 
     def compressed(self, tolerance, analyzer_of, cells=None):
-        bases = cache(lambda cell: self.filters.bases(cell, tolerance))
+        filters, bases = self.filters, self._bases(tolerance)
         engine = CompressedEngine(
-            self.exact, self.filters, lambda cell: bases(cell).coarse, lambda cell: bases(cell).masks
+            self.exact,
+            filters,
+            lambda cell: filters.of_model(bases(cell).coarse, cell),
+            lambda cell: filters.of_model(bases(cell).masks, cell) if filters.masks_turn else None,
         )
         return self.run(engine, range(len(self.cells)) if cells is None else cells, analyzer_of)
 
+    def _bases(self, tolerance):
+        """Return what returns the bases of a cell's model."""
+        of_model = cache(lambda model: self.filters.bases(model, tolerance))
+        return lambda cell: of_model(self.cells.model(cell))
+
     def rescorer(self, tolerance, std):
         """Return what scores voxels of the first tile exactly, and the weights that it wants to know of them."""
-        bases = cache(lambda cell: self.filters.bases(cell, tolerance))
+        bases = self._bases(tolerance)
         given = self.filters, lambda cell: bases(cell).coarse, lambda cell: bases(cell).finer
         everywhere = self.exact.everywhere
         if self.filters.masks_turn:

@@ -10,7 +10,7 @@ from scorefold.analyzer import (
 )
 from scorefold.errors import InputError
 from scorefold.rotations import plane_rotations, rotation_cells, space_rotations
-from scorefold.scoring.basis import RANKS, Principal
+from scorefold.scoring.basis import LARGEST_RANK, Principal
 from scorefold.scoring.cell_filters import FINER, FINER_MASKS, CellFilters, check_compressible, search_cells
 from scorefold.scoring.masks import template_mask
 from scorefold.scoring.score import get_score
@@ -192,7 +192,7 @@ def test_a_finer_basis_is_as_fine_as_ranks_allow():
     template = Template(noise, template_mask("disk", noise.shape), rotations)
     filters = CellFilters(template, rotations, get_score("NCC"), rotation_cells(rotations, 90))
     coarse, finer, _ = filters.bases(0, 0.1)
-    assert coarse.rank < finer.rank == RANKS[-1]
+    assert coarse.rank < finer.rank == LARGEST_RANK
     assert finer.residuals.mean() > 0.1 / FINER
 
 

@@ -56,10 +56,11 @@ def test_noise_takes_less_from_a_score_than_it_is_allowed_to(a_search, ndim, nam
     assert 0.5 < np.sqrt(np.nanmean(off**2)) < 1.2, "deviations are of the size that is allowed for"
 
 
+@pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("name", LOCAL)
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_voxels_get_the_scores_and_rotations_of_the_exact_engine(a_search, ndim, name):
-    given = Found(a_search(ndim, name))
+def test_voxels_get_the_scores_and_rotations_of_the_exact_engine(a_search, ndim, name, turned):
+    given = Found(a_search(ndim, name, turned=turned))
     best = given.best(-np.inf)
     np.testing.assert_allclose(best.scores, given.exact, atol=2e-5)
     np.testing.assert_array_equal(best.rotations, given.rotations)
@@ -67,10 +68,11 @@ def test_voxels_get_the_scores_and_rotations_of_the_exact_engine(a_search, ndim,
     assert (given.found_rotations != given.rotations).any(), "the synthesis is mistaken at times"
 
 
+@pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("name", LOCAL)
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_what_is_too_low_is_not_found_and_bounded(a_search, ndim, name):
-    given = Found(a_search(ndim, name))
+def test_what_is_too_low_is_not_found_and_bounded(a_search, ndim, name, turned):
+    given = Found(a_search(ndim, name, turned=turned))
     at_least = given.exact + np.where(np.arange(len(given.exact)) % 2, 1e-3, -1e-3)
     best = given.best(at_least)
     reached = at_least < given.exact
@@ -91,10 +93,11 @@ def test_few_rotations_are_turned_for_a_voxel(a_search, monkeypatch):
     assert len(turned) < len(search.rotations) / 4
 
 
+@pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("name", LOCAL)
 @pytest.mark.parametrize("ndim", [2, 3])
-def test_scores_do_not_depend_on_what_is_looked_at_together(a_search, ndim, name):
-    given = Found(a_search(ndim, name), count=20)
+def test_scores_do_not_depend_on_what_is_looked_at_together(a_search, ndim, name, turned):
+    given = Found(a_search(ndim, name, turned=turned), count=20)
     together = given.best(-np.inf)
     for number in range(20):
         alone = given.best(-np.inf, slice(number, number + 1))

@@ -48,6 +48,7 @@ def calibrate(
     dtype: str,
     *,
     seconds: float = 0.5,
+    tiles: int = FEW_TILES,
 ) -> Calibration:
     """Time rotations of one tile of noise and of a few, after a first one that is not counted.
 
@@ -57,6 +58,8 @@ def calibrate(
         As for `ExactEngine`.
     seconds : float
         About how long to measure.
+    tiles : int
+        Number of tiles of the search.
     """
     engine = ExactEngine(template, rotations, score, provider, fft_shape, dtype=dtype, pad_edges=True)
     tile = largest_tile(fft_shape, template.box)
@@ -64,7 +67,7 @@ def calibrate(
         MaxScoreOverRotations(tile.shape, rotations=rotations, dtype=dtype), ScoreMoments()
     )
     some = [(i * 7919) % len(rotations) for i in range(len(rotations))]
-    return engine_calibration(engine, tile, analyzer, some, seconds=seconds, margin=score.margin)
+    return engine_calibration(engine, tile, analyzer, some, seconds=seconds, margin=score.margin, tiles=tiles)
 
 
 def largest_tile(fft_shape: tuple[int, ...], box: tuple[int, ...]) -> Tile:
@@ -85,7 +88,14 @@ def noise_for(tile: Tile, margin: int = 0) -> TargetTile:
 
 
 def engine_calibration(
-    engine: Engine, tile: Tile, analyzer: Analyzer, steps: Sequence[int], *, seconds: float, margin: int = 0
+    engine: Engine,
+    tile: Tile,
+    analyzer: Analyzer,
+    steps: Sequence[int],
+    *,
+    seconds: float,
+    margin: int = 0,
+    tiles: int = FEW_TILES,
 ) -> Calibration:
     """Time steps of an engine on one tile of noise and on a few, after a first one that is not counted.
 
@@ -103,14 +113,15 @@ def engine_calibration(
         About how long to measure.
     margin : int
         Voxels around the tile that the score needs.
+    tiles : int
+        Number of tiles of the search: for a single one nothing is shared, and all is counted for the tile.
     """
     noise = noise_for(tile, margin)
-    batches = [
-        engine.prepare([tile] * count, [noise] * count, [analyzer] * count) for count in (1, FEW_TILES)
-    ]
-    durations: tuple[list[float], list[float]] = ([], [])
+    counts = sorted({1, min(tiles, FEW_TILES)})
+    batches = [engine.prepare([tile] * count, [noise] * count, [analyzer] * count) for count in counts]
+    durations: list[list[float]] = [[] for _ in counts]
     stop = time.perf_counter() + seconds
-    states = [[analyzer.init_state() for _ in range(count)] for count in (1, FEW_TILES)]
+    states = [[analyzer.init_state() for _ in range(count)] for count in counts]
     measured = 0
     while measured < 2 or (time.perf_counter() < stop and measured < len(steps)):
         for which, batch in enumerate(batches):
@@ -118,11 +129,9 @@ def engine_calibration(
             states[which] = batch.fold(steps[measured % len(steps)], states[which])
             durations[which].append(time.perf_counter() - start)
         measured += 1
-    return _split(durations[0], durations[1])
-
-
-def _split(one: Sequence[float], few: Sequence[float]) -> Calibration:
     # The first round compiles and plans.
-    single, together = median(one[1:]), median(few[1:])
-    tile = max((together - single) / (FEW_TILES - 1), 0.1 * single)
-    return Calibration(rotation=max(single - tile, 0.0), tile=tile)
+    single, *several = (median(one[1:]) for one in durations)
+    if not several:
+        return Calibration(rotation=0.0, tile=single)
+    tile_seconds = max((several[0] - single) / (counts[1] - 1), 0.1 * single)
+    return Calibration(rotation=max(single - tile_seconds, 0.0), tile=tile_seconds)

@@ -12,7 +12,6 @@ from scorefold.planning.calibration import Calibration, calibrate, engine_calibr
 from scorefold.planning.job import SearchOptions
 from scorefold.planning.plan import BASES_OF_A_PARTIAL
 from scorefold.rotations import rotation_spacing
-from scorefold.scoring.basis import RANKS
 from scorefold.scoring.cell_filters import CellBases, CellFilters, check_compressible, search_cells
 from scorefold.scoring.compressed import CompressedEngine
 from scorefold.scoring.engine import ExactEngine
@@ -80,7 +79,9 @@ def choose_engine(
     }
     best = min(measured, key=lambda angle: measured[angle])
     if search.engine == "auto":
-        alone = calibrate(template, rotations, score, transforms, fft_shape, search.dtype, seconds=0.3)
+        alone = calibrate(
+            template, rotations, score, transforms, fft_shape, search.dtype, seconds=0.3, tiles=tiles
+        )
         if alone.rotation / min(tiles, TYPICAL_BATCH) + alone.tile <= measured[best]:
             return exact
     return replace(search, engine="compressed", cell_angle=best)
@@ -110,7 +111,7 @@ def seconds_per_rotation(
     tiles: int = 1,
 ) -> float:
     """Measure what a rotation costs a tile in cells of an angle: its share of the basis, which all tiles share."""
-    sample = CellSample(replace(search, cell_angle=angle), template, rotations, transforms, fft_shape)
+    sample = CellSample(replace(search, cell_angle=angle), template, rotations, transforms, fft_shape, tiles)
     count = len(sample.filters.cells.ids(sample.cell))
     basis = sample.compress_seconds / sample.filters.cells.turns / tiles
     shared = basis + sample.calibration.rotation / min(tiles, TYPICAL_BATCH)
@@ -124,7 +125,7 @@ class BasisSize:
     Attributes
     ----------
     rank : int
-        Maps of a tile at a time: the next rank in use above that of the largest cell, and two for each basis mask.
+        Maps of a tile at a time: some more than the rank of the largest cell, and two for each basis mask.
     mask_rank : int
         Basis masks; 0 where no mask turns.
     cell_bytes : int
@@ -167,7 +168,7 @@ def basis_size(search: SearchOptions, template: Template, rotations: NDArray[np.
     filters = CellFilters(template, rotations, score, cells)
     coarse, finer, masks = filters.bases(cells.model(int(np.argmax(np.diff(cells.starts)))), search.tolerance)
     rank, finer_rank, mask_rank = (
-        0 if one is None else next((larger for larger in RANKS if larger > one.rank), one.rank)
+        0 if one is None else one.rank + 1 + one.rank // 8  # other cells may need more
         for one in (coarse, finer, masks)
     )
     voxels = 4 * int(filters.inside.sum())
@@ -182,7 +183,7 @@ def basis_size(search: SearchOptions, template: Template, rotations: NDArray[np.
 
 
 class CellSample:
-    """A typical cell of a search, and what it costs on one core.
+    """A typical cell of a search, and what it costs on one core; with `tiles`, the number of all that share bases.
 
     Attributes
     ----------
@@ -205,6 +206,7 @@ class CellSample:
         rotations: NDArray[np.float64],
         transforms: FourierProvider,
         fft_shape: tuple[int, ...],
+        tiles: int = 1,
     ) -> None:
         if search.cell_angle is None or search.tolerance is None:
             raise ValueError("a search without cells")
@@ -227,4 +229,6 @@ class CellSample:
             MaxScoreOverRotations(tile.shape, rotations=rotations, dtype=search.dtype),
             ApproximateScoreMoments(),
         )
-        self.calibration: Calibration = engine_calibration(engine, tile, analyzer, [self.cell], seconds=0.0)
+        self.calibration: Calibration = engine_calibration(
+            engine, tile, analyzer, [self.cell], seconds=0.0, tiles=tiles
+        )

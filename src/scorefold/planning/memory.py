@@ -58,7 +58,7 @@ class MemoryModel:
 
     def tile_bytes(self, fft_shape: Shape) -> int:
         """Return what one more tile keeps: spectra, weights, state, and its copies while it is written."""
-        positions = math.prod(f - b + 1 for f, b in zip(fft_shape, self.box, strict=True))
+        positions = self._positions(fft_shape)
         kept = sum(self._spectrum(fft_shape, precision) for precision in self.score.spectra)
         weights = self.itemsize * positions if self.score.tile_weights else 0
         if self.rank:
@@ -71,19 +71,24 @@ class MemoryModel:
 
         Buffers of the transforms (a product, a result and what the library copies, in working and in double
         precision), the pixels of the tile being prepared in double precision, and the spectra of one
-        rotation.
+        rotation; the maps of a basis.
         """
         voxels = math.prod(fft_shape)
         transforms = 4 * voxels * self.itemsize + 4 * voxels * 8
-        basis = self.rank * (self._spectrum(fft_shape, "working") + self.itemsize * voxels)
+        basis = self.rank * self.itemsize * self._positions(fft_shape)
         if self.rank:
-            basis += self.mask_rank * self._spectrum(fft_shape, "double")
             basis += 2 * HELD_BASES + 2 * self.basis_bytes + self.turns_bytes
         return transforms + 3 * voxels * 8 + 3 * self._spectrum(fft_shape, "double") + basis
 
+    def spectra_bytes(self, fft_shape: Shape) -> int:
+        """Return what the spectra of a basis take, which are held for several tiles."""
+        filters = self.rank * self._spectrum(fft_shape, "working")
+        return filters + self.mask_rank * self._spectrum(fft_shape, "double")
+
     def leaf_bytes(self, fft_shape: Shape, tiles: int) -> int:
         """Return the peak memory of a worker that computes a leaf of so many tiles."""
-        return BASE_BYTES + self.shared_bytes(fft_shape) + tiles * self.tile_bytes(fft_shape)
+        held = self.spectra_bytes(fft_shape) if tiles > 1 else 0
+        return BASE_BYTES + self.shared_bytes(fft_shape) + held + tiles * self.tile_bytes(fft_shape)
 
     def compress_bytes(self) -> int:
         """Return the peak memory of a worker that makes bases: a cell, its Gram matrix's work, bases and their copy."""
@@ -92,15 +97,18 @@ class MemoryModel:
 
     def merge_bytes(self, fft_shape: Shape, tiles: int) -> int:
         """Return the peak memory of a worker that merges: the merged state, the next, copies of both."""
-        positions = math.prod(f - b + 1 for f, b in zip(fft_shape, self.box, strict=True))
-        return BASE_BYTES + 5 * self.state_bytes * positions * tiles
+        return BASE_BYTES + 5 * self.state_bytes * self._positions(fft_shape) * tiles
 
     def tiles_that_fit(self, fft_shape: Shape) -> int:
         """Return the largest number of tiles in a leaf within the limit, at least 1."""
-        count = (self.limit - BASE_BYTES - self.shared_bytes(fft_shape)) // self.tile_bytes(fft_shape)
+        room = self.limit - BASE_BYTES - self.shared_bytes(fft_shape) - self.spectra_bytes(fft_shape)
+        count = room // self.tile_bytes(fft_shape)
         while count > 1 and self.merge_bytes(fft_shape, count) > self.limit:
             count -= 1
         return max(1, count)
+
+    def _positions(self, fft_shape: Shape) -> int:
+        return math.prod(f - b + 1 for f, b in zip(fft_shape, self.box, strict=True))
 
     def _spectrum(self, fft_shape: Shape, precision: str) -> int:
         half = math.prod(fft_shape[:-1]) * (fft_shape[-1] // 2 + 1)

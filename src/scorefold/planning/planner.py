@@ -27,7 +27,7 @@ LEAVES_PER_WORKER = 4
 
 LARGEST_BATCH = 32
 
-TYPICAL_RANK = 16
+TYPICAL_RANK = 24
 """Rank for which tiles are laid out while the cells are still to be chosen."""
 
 Calibrate = Callable[[tuple[int, ...]], Calibration]
@@ -113,6 +113,7 @@ def make_plan(
                 f"{memory.compress_bytes() / 2**20:.0f} MiB. Use a smaller --cell-angle, or raise --memory-limit."
             )
     tilings = _tilings(shapes, template, search, memory)
+    tiles = _count(tilings)
     fft_shapes = sorted({tiling.fft_shape for tiling, _ in tilings.values()})
     wisdom = provider(search.fft).learn(fft_shapes, template.box, sorted({search.dtype, "float64"}))
     transforms = provider(search.fft, wisdom)
@@ -120,11 +121,14 @@ def make_plan(
     steps, cell_count, cell_turns, compress_seconds = len(rotations), None, 1, 0.0
     if search.engine == "exact":
         measure = calibration or (
-            lambda shape: calibrate(template, rotations, score, transforms, shape, search.dtype, seconds=0.3)
+            lambda shape: calibrate(
+                template, rotations, score, transforms, shape, search.dtype, seconds=0.3, tiles=tiles
+            )
         )
     else:
         samples = {
-            shape: CellSample(search, template, rotations, transforms, shape) for shape in _some(fft_shapes)
+            shape: CellSample(search, template, rotations, transforms, shape, tiles)
+            for shape in _some(fft_shapes)
         }
         sample = next(iter(samples.values()))
         steps = cell_count = len(sample.filters.cells)
@@ -170,10 +174,9 @@ def resolve_engine(
         return choose_engine(search, template, rotations, provider(search.fft), ())
     memory = replace(_memory(template, search, memory_limit), rank=TYPICAL_RANK)
     tilings = _tilings(shapes, template, search, memory)
-    tiles = sum(len(list(tiling.tiles())) * len(targets) for tiling, targets in tilings.values())
     typical = max((tiling.fft_shape for tiling, _ in tilings.values()), key=lambda shape: int(np.prod(shape)))
     wisdom = provider(search.fft).learn([typical], template.box, sorted({search.dtype, "float64"}))
-    return choose_engine(search, template, rotations, provider(search.fft, wisdom), typical, tiles)
+    return choose_engine(search, template, rotations, provider(search.fft, wisdom), typical, _count(tilings))
 
 
 def _memory(template: Template, search: SearchOptions, limit: int) -> MemoryModel:
@@ -192,6 +195,11 @@ def _tilings(
         check_fits(template, shape)
         tilings[shape] = (choose_tiling(shape, template.box, reach, memory), targets)
     return tilings
+
+
+def _count(tilings: dict[tuple[int, ...], tuple[Tiling, list[int]]]) -> int:
+    """Return the number of tiles of all targets."""
+    return sum(len(list(tiling.tiles())) * len(targets) for tiling, targets in tilings.values())
 
 
 def check_fits(template: Template, shape: tuple[int, ...]) -> None:

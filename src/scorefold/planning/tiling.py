@@ -14,8 +14,11 @@ from scorefold.scoring.tile import Tile
 
 Shape = tuple[int, ...]
 
-LARGEST_TRANSFORM = 2**22
-"""Voxels of the largest transform of ordinary templates: above it the cost per position hardly falls."""
+LARGEST_TRANSFORM = 2**23
+"""Voxels of the largest transform of ordinary templates: above it transforms take longer for every voxel."""
+
+WORTH = 1.05
+"""By how much the work must fall for a larger transform, whose tiles need more memory."""
 
 _MOST_CUTS = 4096
 
@@ -132,7 +135,7 @@ def choose_tiling(
     InputError
         If no tile fits the memory limit.
     """
-    best: tuple[float, int, Tiling] | None = None
+    fitting: list[tuple[float, int, Tiling]] = []
     smallest = math.inf
     # A transform twice as long as the box on every axis, and some more for a fast length, is worth its cost.
     largest = max(LARGEST_TRANSFORM, 3 ** len(box) * math.prod(box))
@@ -146,12 +149,12 @@ def choose_tiling(
             continue
         count = math.prod(-(-n // c) for n, c in zip(target_shape, cell, strict=True))
         cost = count * voxels * math.log2(voxels)
-        if best is None or (cost, voxels) < best[:2]:
-            best = (cost, voxels, Tiling(target_shape, cell, reach, fft_shape))
-    if best is None:
+        fitting.append((cost, voxels, Tiling(target_shape, cell, reach, fft_shape)))
+    if not fitting:
         raise InputError(
             f"memory limit {memory.limit / 2**20:.0f} MiB: the smallest tile for targets of shape "
             f"{target_shape} and a search box of {box} needs {smallest / 2**20:.0f} MiB per worker. "
             "Raise --memory-limit to at least that."
         )
-    return best[2]
+    most = WORTH * min(cost for cost, *_ in fitting)
+    return min((one for one in fitting if one[0] <= most), key=lambda one: (one[1], one[0]))[2]

@@ -14,8 +14,8 @@ from scorefold.errors import InputError
 
 Array = NDArray[Any]
 
-RANKS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 56, 64, 80, 96, 112, 128)
-"""Ranks in use: code is compiled for each, so that there are few; a basis gets the next that is large enough."""
+LARGEST_RANK = 128
+"""Of a basis: its maps are held in memory together."""
 
 
 @dataclass(frozen=True)
@@ -128,20 +128,20 @@ class Principal:
         Returns
         -------
         Basis
-            Of the first of `RANKS` that suffices, at most of rank n.
+            Of the smallest rank that suffices.
 
         Raises
         ------
         InputError
-            If none of them suffices.
+            If that is more than `LARGEST_RANK`.
         """
         needed = self.rank(tolerance)
-        if needed > RANKS[-1]:
+        if needed > LARGEST_RANK:
             raise InputError(
                 f"tolerance {tolerance:g}: the basis of a cell of {len(self._rows)} rotations would have rank "
-                f"{needed}, more than {RANKS[-1]}. Use a larger --tolerance or a smaller --cell-angle."
+                f"{needed}, more than {LARGEST_RANK}. Use a larger --tolerance or a smaller --cell-angle."
             )
-        return self.basis(next(rank for rank in RANKS if rank >= needed))
+        return self.basis(needed)
 
     def basis(self, rank: int) -> Basis:
         """Return the basis of a rank, or of the number of arrays if that is smaller."""

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from scorefold.errors import InputError
 from scorefold.rotations import RotationCells, grid_orbits, grid_rotations, rotation_cells, turned_with_grid
-from scorefold.scoring.basis import RANKS, Basis, MaskBasis, Principal
+from scorefold.scoring.basis import LARGEST_RANK, Basis, MaskBasis, Principal
 from scorefold.scoring.masks import radial_distance
 from scorefold.scoring.score import FilterScore, LocalScore, Score
 from scorefold.scoring.template import NEGLIGIBLE_WEIGHT, Template
@@ -169,20 +169,29 @@ class CellFilters:
 
     def of_model(self, basis: Basis, cell: int) -> Basis:
         """Return the basis of a cell by that of its model."""
+        turn, turned = cell % self.cells.turns, self.rows_of_model(basis, cell)
+        if not turn:
+            return turned
+        # Whole rows, where they lie so.
+        return replace(turned, vectors=np.take(basis.vectors.T, self._places[turn], axis=0).T)
+
+    def rows_of_model(self, basis: Basis, cell: int) -> Basis:
+        """Return the basis of a cell by that of its model, but for its vectors, which are the model's."""
         turn = cell % self.cells.turns
         if not turn:
             return basis
         rows = self.cells.model_rows(cell)
         changes: dict[str, Array] = {
-            "vectors": np.take(
-                basis.vectors.T, self._places[turn], axis=0
-            ).T,  # whole rows, where they lie so
             "coefficients": basis.coefficients[rows],
             "residuals": basis.residuals[rows],
         }
         if isinstance(basis, MaskBasis):
             changes["supports"] = self._turned_supports(basis.supports[rows], turn)
         return replace(basis, **changes)
+
+    def turned_back(self, windows: Array, turn: int) -> Array:
+        """Return what lies inside at voxels, shape (n, v), turned so that a model's vectors give a turn's products."""
+        return np.take(windows, self._places_back[turn], axis=1) if turn else windows
 
     def _turned_supports(self, supports: Array, turn: int) -> Array:
         """Return supports after a rotation of the grid."""
@@ -200,6 +209,11 @@ class CellFilters:
         turns = grid_rotations(self.inside.ndim)
         return [turned_with_grid(number, turn)[self.inside] for turn in turns]
 
+    @functools.cached_property
+    def _places_back(self) -> list[NDArray[np.intp]]:
+        """The same for the turns back."""
+        return [np.argsort(places) for places in self._places]
+
     def in_box(self, vector: Array) -> Array:
         """Return what lies inside as an array of the search box."""
         values = np.zeros(self.template.box, vector.dtype)
@@ -210,5 +224,5 @@ class CellFilters:
 def _coarse_and_finer(rows: Array, tolerance: float) -> tuple[Basis, Basis]:
     principal = Principal(rows)
     basis = principal.compressed(tolerance)
-    finer = min(principal.rank(tolerance / FINER), RANKS[-1])
+    finer = min(principal.rank(tolerance / FINER), LARGEST_RANK)
     return basis, principal.basis(max(finer, basis.rank))

@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import singledispatch
 from typing import Any
 
@@ -114,17 +114,19 @@ class CompressedBatch:
 
     def _prepare_cell(self, cell: int, basis: Basis) -> Any:  # noqa: ARG002
         """Return the transforms of a cell's bases."""
-        score, exact = self._engine.filters.score, self._engine.exact
-        return [
-            score.prepare_filter(self._engine.filters.in_box(vector), exact.correlator)
-            for vector in basis.vectors
-        ]
+        return self._transformed(self._engine.filters.score.prepare_filter, basis)
+
+    def _transformed(self, prepare: Callable[..., Any], basis: Basis) -> Iterable[Any]:
+        """Return the transforms of the vectors of a basis; for a single tile only while it looks at them."""
+        filters, correlator = self._engine.filters, self._engine.exact.correlator
+        made = (prepare(filters.in_box(vector), correlator) for vector in basis.vectors)
+        return made if len(self._tiles) == 1 else list(made)
 
     def _terms(self, i: int, ids: NDArray[np.int32], basis: Basis, prepared: Any) -> "_CellTerms":
         """Return what folding a cell into the states of a tile needs; the next call overwrites its maps."""
         exact, tile = self._engine.exact, self._tiles[i]
         window = exact.window(tile, exact.template.fixed_support)
-        maps = self._room_for(len(prepared), tile)
+        maps = self._room_for(basis.rank, tile)
         weight = None
         for vector, into in zip(prepared, maps, strict=True):
             into[...], weight = exact.terms(tile, self._prepared[i], vector)
@@ -162,19 +164,15 @@ class LocalCompressedBatch(CompressedBatch):
         self._known = self._floors_and_means()
 
     def _prepare_cell(self, cell: int, basis: Basis) -> Any:
-        filters, exact = self._engine.filters, self._engine.exact
         masks = self._engine.masks(cell)
         if masks is None:
             raise ValueError(f"cell {cell}: no basis of its masks")
-        spectra = [
-            self._score.prepare_mask(filters.in_box(vector), exact.correlator) for vector in masks.vectors
-        ]
-        return super()._prepare_cell(cell, basis), masks, spectra
+        return super()._prepare_cell(cell, basis), masks, self._transformed(self._score.prepare_mask, masks)
 
     def _terms(self, i: int, ids: NDArray[np.int32], basis: Basis, prepared: Any) -> "_CellTerms":
         exact, tile, target = self._engine.exact, self._tiles[i], self._prepared[i]
         vectors, masks, spectra = prepared
-        k, m = len(vectors), len(spectra)
+        k, m = basis.rank, masks.rank
         room, positions = self._room_for(k + 2 * m, tile), tuple(slice(0, n) for n in tile.shape)
         floor, means = self._known[i]
         maps = LocalMaps(room[:k], room[k : k + m], room[k + m :], floor)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
@@ -41,6 +41,9 @@ LEAST_RESIDUAL = 1e-3
 
 BLOCK_ROWS = 128
 """Basis templates that windows are multiplied with together."""
+
+SEEN_BYTES = 2**26
+"""Memory for turned windows, which are multiplied with basis templates together."""
 
 VOXEL_PRODUCTS, TURN_PRODUCTS, GROUP_PRODUCTS = 500_000, 64, 100_000
 """Products that take as long as all that is done once for a voxel, a voxel of a template that is turned, and a group of
@@ -100,7 +103,8 @@ class Rescorer:
     filters : CellFilters
         The cells of the rotation set.
     coarse, finer : callable
-        Return the bases of a cell: that of the synthesis, and the one by which its finds are looked at.
+        Return the bases of a cell that others are turns of: that of the synthesis, and the one by which its finds are
+        looked at. Windows are turned in the place of bases, of which there is more.
     std : float
         Standard deviation of all scores.
     """
@@ -186,18 +190,36 @@ class Rescorer:
 
     def _of_cells(self, windows: Any, weights: Array, signal: Array) -> tuple[Array, Array]:
         """Return how high the scores of each cell may be by the coarse bases, and how low the best of all."""
-        cells = len(self._filters.cells)
-        highest, lowest = np.full((cells, len(weights)), -np.inf), np.full(len(weights), -np.inf)
-        for bases in _blocks(map(self._coarse, range(cells))):
-            # One product for many bases: windows are too large to be read from memory for each.
-            maps = np.concatenate([basis.vectors for _, basis in bases]) @ windows.T
-            first = 0
-            for cell, basis in bases:
-                self._count(basis, len(weights))
-                numerators = basis.coefficients @ maps[first : first + basis.rank]
-                first += basis.rank
-                _extremes(numerators, weights, signal, basis.residuals, self._std, highest[cell], lowest)
+        filters, cells = self._filters, self._filters.cells
+        highest, lowest = np.full((len(cells), len(weights)), -np.inf), np.full(len(weights), -np.inf)
+        for some, seen in self._seen(windows, len(weights)):
+            together, own = np.concatenate(seen), (weights[some], signal[some])
+            for bases in _blocks((model, self._coarse(model)) for model in range(0, len(cells), cells.turns)):
+                # One product for many bases: windows are too large to be read from memory for each.
+                maps = np.concatenate([basis.vectors for _, basis in bases]) @ together.T
+                first = 0
+                for model, basis in bases:
+                    parts = np.split(maps[first : first + basis.rank], len(seen), axis=1)
+                    first += basis.rank
+                    for cell, part in enumerate(parts, start=model):
+                        self._count(basis, len(own[0]))
+                        turned = filters.rows_of_model(basis, cell)
+                        numerators = turned.coefficients @ part
+                        _extremes(
+                            numerators, *own, turned.residuals, self._std, highest[cell, some], lowest[some]
+                        )
         return highest, lowest
+
+    def _seen(self, windows: Any, count: int) -> Iterator[tuple[slice, list[Any]]]:
+        """Yield which windows, and these by all turns of the grid that cells are turned by, as memory allows."""
+        turns = self._filters.cells.turns
+        most = max(1, SEEN_BYTES // (4 * turns * int(self._filters.inside.sum())))
+        for start in range(0, count, most):
+            some = slice(start, min(start + most, count))
+            yield some, [self._turned_back(windows[some], turn) for turn in range(turns)]
+
+    def _turned_back(self, windows: Any, turn: int) -> Any:
+        return self._filters.turned_back(windows, turn)
 
     def _promising(
         self, windows: Any, weights: Array, signal: Array, highest: Array, lowest: Array
@@ -208,12 +230,14 @@ class Rescorer:
         of the best scores, `lowest`, is made narrower.
         """
         pairs: list[tuple[Array, Array, Array]] = []
+        cells = self._filters.cells
         for cell in np.flatnonzero((highest >= lowest).any(axis=1)).tolist():
             some = np.flatnonzero(highest[cell] >= lowest)
             if not some.size:  # others have turned out to be higher meanwhile
                 continue
-            basis, ids = self._finer(cell), self._filters.cells.ids(cell)
-            low, bounds = self._bounds(cell, basis, windows[some], weights[some], signal[some])
+            basis, ids = self._finer(cells.model(cell)), cells.ids(cell)
+            seen = self._turned_back(windows[some], cell % cells.turns)
+            low, bounds = self._bounds(cell, basis, seen, weights[some], signal[some])
             lowest[some] = np.maximum(lowest[some], low.max(axis=0))
             highest[cell, some] = np.minimum(highest[cell, some], bounds.max(axis=0))
             rows, columns = np.nonzero((bounds >= lowest[some]) & (bounds > -np.inf))
@@ -229,8 +253,12 @@ class Rescorer:
     def _bounds(
         self, cell: int, basis: Basis, windows: Any, weights: Array, signal: Array
     ) -> tuple[Array, Array]:
-        """Return how low and how high the scores of a cell's rotations may be at voxels; -inf where there is none."""
+        """Return how low and how high the scores of a cell's rotations may be at voxels; -inf where there is none.
+
+        By the basis of its model, and windows that were turned back.
+        """
         self._count(basis, len(weights))
+        basis = self._filters.rows_of_model(basis, cell)
         low, high = self._scores(cell, basis, windows, weights)
         rho = basis.residuals.astype(np.float64)[:, np.newaxis]
         return low - synthesis_slack(low, rho, self._std), high + synthesis_slack(signal, rho, self._std)
@@ -307,7 +335,7 @@ class LocalRescorer(Rescorer):
     filters, coarse, finer, std
         As for `Rescorer`.
     masks : callable
-        Returns the basis of the masks of a cell.
+        Returns the basis of the masks of a cell that others are turns of.
     """
 
     def __init__(
@@ -354,15 +382,24 @@ class LocalRescorer(Rescorer):
         )
 
     def _of_cells(self, windows: LocalWindows, weights: Array, signal: Array) -> tuple[Array, Array]:
-        cells = len(self._filters.cells)
-        highest, lowest = np.full((cells, len(weights)), -np.inf), np.full(len(weights), -np.inf)
-        for cell in range(cells):
-            low, high = self._bounds(cell, self._coarse(cell), windows, weights, signal)
-            highest[cell], lowest = high.max(axis=0), np.maximum(lowest, low.max(axis=0))
+        cells = self._filters.cells
+        highest, lowest = np.full((len(cells), len(weights)), -np.inf), np.full(len(weights), -np.inf)
+        for some, seen in self._seen(windows, len(weights)):
+            for model in range(0, len(cells), cells.turns):
+                basis = self._coarse(model)
+                for cell, turned in enumerate(seen, start=model):
+                    low, high = self._bounds(cell, basis, turned, weights[some], signal[some])
+                    highest[cell, some] = high.max(axis=0)
+                    lowest[some] = np.maximum(lowest[some], low.max(axis=0))
         return highest, lowest
 
+    def _turned_back(self, windows: LocalWindows, turn: int) -> LocalWindows:
+        values, squares = (self._filters.turned_back(one, turn) for one in (windows.values, windows.squares))
+        return replace(windows, values=values, squares=squares)
+
     def _scores(self, cell: int, basis: Basis, windows: LocalWindows, weights: Array) -> tuple[Array, Array]:
-        masks = self._masks(cell)
+        masks = self._filters.rows_of_model(self._masks(self._filters.cells.model(cell)), cell)
+        assert isinstance(masks, MaskBasis)  # as it was
         self._count(masks, 2 * len(weights))
         total = masks.totals[:, np.newaxis]
         values, first, second = (
@@ -394,10 +431,10 @@ class LocalRescorer(Rescorer):
         return scores
 
 
-def _blocks(bases: Iterable[Basis]) -> Iterator[list[tuple[int, Basis]]]:
+def _blocks(bases: Iterable[tuple[int, Basis]]) -> Iterator[list[tuple[int, Basis]]]:
     """Yield cells and their bases, as many together as a product of matrices likes."""
     block: list[tuple[int, Basis]] = []
-    for cell, basis in enumerate(bases):
+    for cell, basis in bases:
         if block and sum(each.rank for _, each in block) + basis.rank > BLOCK_ROWS:
             yield block
             block = []

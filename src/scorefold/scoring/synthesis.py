@@ -4,99 +4,193 @@ For every position the kernel forms the numerators of all rotations of a cell, k
 applies the weight, which no rotation changes, once. Sums over rotations follow from the basis maps alone.
 """
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scorefold.compiled import fused
+from scorefold.compiled import compiled, fused
 
 Array = NDArray[Any]
 
 BLOCK = 256
-"""Positions that are worked on together: their basis maps fit the first-level cache up to rank 32."""
+"""Positions that are worked on together: their basis maps fit the caches."""
 
-UNROLLED = 4
-"""Rotations whose sums are formed together, so that a basis map is loaded once for all of them."""
-
-Kernel = Callable[..., tuple[int, float, float]]
+STEP = 4
+"""Basis maps that are summed before a sum is stored again, and rotations that are compared together."""
 
 
-@cache
-def _kernel(rank: int, dtype: str) -> Kernel:  # noqa: C901
-    """Return the kernel for a rank, which is a constant of its innermost loop."""
-    real = np.dtype(dtype).type
-    smallest, zero = real(-np.inf), real(0)
+# Buffers are of one length, and loops are over all of it and of few arrays each: so they become vector instructions.
+# Views, which count references, are not made for a rotation. Four rotations are summed together, four maps at a time:
+# a map is loaded once for all of them, and a sum stored once for four maps.
 
-    @fused
-    def fold(  # noqa: C901 - one nest of loops over buffers that must stay in the cache
-        coefficients: Array,
-        total_of_coefficients: Array,
-        squares_of_coefficients: Array,
-        maps: Array,
-        weights: Array,
-        ids: Array,
-        best: Array,
-        held: Array,
-    ) -> tuple[int, float, float]:
-        values = np.zeros((rank, BLOCK), maps.dtype)
-        highest = np.empty(BLOCK, maps.dtype)
-        winner = np.empty(BLOCK, np.int32)
-        linear = np.empty(BLOCK, maps.dtype)
-        square = np.empty(BLOCK, maps.dtype)
-        # One sum per place in a block: the processor adds several at a time, in an order that is fixed.
-        totals = np.zeros(BLOCK)
-        totals_of_squares = np.zeros(BLOCK)
-        count = 0
-        for start in range(0, maps.shape[1], BLOCK):
-            size = min(BLOCK, maps.shape[1] - start)
-            for k in range(rank):
-                for j in range(size):
-                    values[k, j] = maps[k, start + j]
-            highest[:] = smallest
-            winner[:] = 0
-            for r in range(0, coefficients.shape[0], UNROLLED):
-                for j in range(BLOCK):
-                    high, which = highest[j], winner[j]
-                    for u in range(UNROLLED):
-                        value = zero  # makes the order of rounding that of `sum_of_maps`
-                        for k in range(rank):
-                            value += coefficients[r + u, k] * values[k, j]
-                        above = value > high
-                        high = value if above else high
-                        which = np.int32(r + u) if above else which
-                    highest[j], winner[j] = high, which
-            for j in range(BLOCK):
-                sum_of_scores = total_of_coefficients[0] * values[0, j]
-                sum_of_squares = squares_of_coefficients[0] * values[0, j] * values[0, j]
-                for k in range(1, rank):
-                    sum_of_scores += total_of_coefficients[k] * values[k, j]
-                    sum_of_squares += squares_of_coefficients[k] * values[k, j] * values[k, j]
-                linear[j], square[j] = sum_of_scores, sum_of_squares
-            for j in range(size):
-                weight = weights[start + j]
-                scored = weight == weight  # noqa: PLR0124 - NaN, where nothing is scored, is not
-                count += scored
-                totals[j] += np.float64(weight * linear[j]) if scored else 0.0
-                totals_of_squares[j] += np.float64(weight * weight * square[j]) if scored else 0.0
-            for j in range(size):
-                weight, place = weights[start + j], start + j
-                score = highest[j] * weight
-                # Where the weight is 0 all rotations score alike, and the lowest id wins.
-                rotation = ids[winner[j]] if weight != zero else ids[0]
-                higher = score > best[place]
-                first = (score == best[place]) & (rotation < held[place])
-                best[place] = score if higher else best[place]
-                held[place] = rotation if higher | first else held[place]
-        total, total_of_squares = 0.0, 0.0
+
+@fused
+def _begin(
+    coefficients: Array, row: int, maps: Array, first: Array, second: Array, third: Array, fourth: Array
+) -> None:
+    """Write the sums of the first maps for rows of coefficients."""
+    zero = first.dtype.type(0)  # makes the order of rounding that of `sum_of_maps`
+    p0, p1, p2, p3 = (
+        coefficients[row, 0],
+        coefficients[row, 1],
+        coefficients[row, 2],
+        coefficients[row, 3],
+    )
+    q0, q1, q2, q3 = (
+        coefficients[row + 1, 0],
+        coefficients[row + 1, 1],
+        coefficients[row + 1, 2],
+        coefficients[row + 1, 3],
+    )
+    r0, r1, r2, r3 = (
+        coefficients[row + 2, 0],
+        coefficients[row + 2, 1],
+        coefficients[row + 2, 2],
+        coefficients[row + 2, 3],
+    )
+    s0, s1, s2, s3 = (
+        coefficients[row + 3, 0],
+        coefficients[row + 3, 1],
+        coefficients[row + 3, 2],
+        coefficients[row + 3, 3],
+    )
+    for j in range(BLOCK):
+        a, b, c, d = maps[0, j], maps[1, j], maps[2, j], maps[3, j]
+        first[j] = zero + p0 * a + p1 * b + p2 * c + p3 * d
+        second[j] = zero + q0 * a + q1 * b + q2 * c + q3 * d
+        third[j] = zero + r0 * a + r1 * b + r2 * c + r3 * d
+        fourth[j] = zero + s0 * a + s1 * b + s2 * c + s3 * d
+
+
+@fused
+def _add(
+    coefficients: Array,
+    row: int,
+    maps: Array,
+    k: int,
+    first: Array,
+    second: Array,
+    third: Array,
+    fourth: Array,
+) -> None:
+    """Add the next maps to the sums."""
+    p0, p1, p2, p3 = (
+        coefficients[row, k],
+        coefficients[row, k + 1],
+        coefficients[row, k + 2],
+        coefficients[row, k + 3],
+    )
+    q0, q1, q2, q3 = (
+        coefficients[row + 1, k],
+        coefficients[row + 1, k + 1],
+        coefficients[row + 1, k + 2],
+        coefficients[row + 1, k + 3],
+    )
+    r0, r1, r2, r3 = (
+        coefficients[row + 2, k],
+        coefficients[row + 2, k + 1],
+        coefficients[row + 2, k + 2],
+        coefficients[row + 2, k + 3],
+    )
+    s0, s1, s2, s3 = (
+        coefficients[row + 3, k],
+        coefficients[row + 3, k + 1],
+        coefficients[row + 3, k + 2],
+        coefficients[row + 3, k + 3],
+    )
+    for j in range(BLOCK):
+        a, b, c, d = maps[k, j], maps[k + 1, j], maps[k + 2, j], maps[k + 3, j]
+        first[j] = first[j] + p0 * a + p1 * b + p2 * c + p3 * d
+        second[j] = second[j] + q0 * a + q1 * b + q2 * c + q3 * d
+        third[j] = third[j] + r0 * a + r1 * b + r2 * c + r3 * d
+        fourth[j] = fourth[j] + s0 * a + s1 * b + s2 * c + s3 * d
+
+
+@compiled
+def _raise(
+    first: Array, second: Array, third: Array, fourth: Array, row: int, highest: Array, winner: Array
+) -> None:
+    """Keep the highest sums of rows that follow each other, and which these are; of equal ones the first."""
+    a, b, c, d = np.int32(row), np.int32(row + 1), np.int32(row + 2), np.int32(row + 3)
+    for j in range(BLOCK):
+        high, which = highest[j], winner[j]
+        above = first[j] > high
+        high, which = first[j] if above else high, a if above else which
+        above = second[j] > high
+        high, which = second[j] if above else high, b if above else which
+        above = third[j] > high
+        high, which = third[j] if above else high, c if above else which
+        above = fourth[j] > high
+        highest[j], winner[j] = fourth[j] if above else high, d if above else which
+
+
+@fused
+def _moments(totals: Array, squares: Array, maps: Array, linear: Array, square: Array) -> None:
+    """Write the sums of all rotations' sums, and of their squares."""
+    linear[:] = 0
+    square[:] = 0
+    for k in range(len(totals)):
+        total, of_squares = totals[k], squares[k]
         for j in range(BLOCK):
-            total += totals[j]
-            total_of_squares += totals_of_squares[j]
-        return count, total, total_of_squares
+            value = maps[k, j]
+            linear[j] += total * value
+            square[j] += of_squares * value * value
 
-    return fold
+
+@compiled
+def _fold(
+    coefficients: Array,
+    total_of_coefficients: Array,
+    squares_of_coefficients: Array,
+    maps: Array,
+    weights: Array,
+    ids: Array,
+    best: Array,
+    held: Array,
+) -> tuple[int, float, float]:
+    rank, zero = maps.shape[0], maps.dtype.type(0)
+    # Beyond the end there is what was there before, and under the last maps there are zeros.
+    values = np.zeros((coefficients.shape[1], BLOCK), maps.dtype)
+    sums = np.empty((STEP, BLOCK), maps.dtype)
+    first, second, third, fourth = sums[0], sums[1], sums[2], sums[3]
+    highest, winner = np.empty(BLOCK, maps.dtype), np.empty(BLOCK, np.int32)
+    linear, square = np.empty(BLOCK, maps.dtype), np.empty(BLOCK, maps.dtype)
+    # One sum per place in a block: the processor adds several at a time, in an order that is fixed.
+    totals, totals_of_squares = np.zeros(BLOCK), np.zeros(BLOCK)
+    count = 0
+    for start in range(0, maps.shape[1], BLOCK):
+        size = min(BLOCK, maps.shape[1] - start)
+        for k in range(rank):
+            values[k, :size] = maps[k, start : start + size]
+        highest[:] = -np.inf
+        winner[:] = 0
+        for row in range(0, coefficients.shape[0], STEP):
+            _begin(coefficients, row, values, first, second, third, fourth)
+            for k in range(STEP, coefficients.shape[1], STEP):
+                _add(coefficients, row, values, k, first, second, third, fourth)
+            _raise(first, second, third, fourth, row, highest, winner)
+        _moments(total_of_coefficients, squares_of_coefficients, values, linear, square)
+        for j in range(size):
+            weight = weights[start + j]
+            scored = weight == weight  # noqa: PLR0124 - NaN, where nothing is scored, is not
+            count += scored
+            totals[j] += np.float64(weight * linear[j]) if scored else 0.0
+            totals_of_squares[j] += np.float64(weight * weight * square[j]) if scored else 0.0
+        for j in range(size):
+            weight, place = weights[start + j], start + j
+            score = highest[j] * weight
+            # Where the weight is 0 all rotations score alike, and the lowest id wins.
+            rotation = ids[winner[j]] if weight != zero else ids[0]
+            higher = score > best[place]
+            lower = (score == best[place]) & (rotation < held[place])
+            best[place] = score if higher else best[place]
+            held[place] = rotation if higher | lower else held[place]
+    total, total_of_squares = 0.0, 0.0
+    for j in range(BLOCK):
+        total += totals[j]
+        total_of_squares += totals_of_squares[j]
+    return count, total, total_of_squares
 
 
 @fused
@@ -150,12 +244,12 @@ def fold_cell(
     total, total_of_squares : float
         Their sum and the sum of their squares.
     """
-    missing = -len(coefficients) % UNROLLED
+    missing = -len(coefficients) % STEP
     # The last rotation again: what is not above it changes nothing.
     rows = np.concatenate([coefficients, np.repeat(coefficients[-1:], missing, axis=0)]).astype(maps.dtype)
     exact = coefficients.astype(np.float64)
-    count, total, total_of_squares = _kernel(len(maps), maps.dtype.name)(
-        rows,
+    count, total, total_of_squares = _fold(
+        np.pad(rows, [(0, 0), (0, -len(maps) % STEP)]),
         exact.sum(axis=0).astype(maps.dtype),
         (exact**2).sum(axis=0).astype(maps.dtype),
         maps,

@@ -70,13 +70,18 @@ class StoredBases:
         The cells, and how their bases are turns of others.
     kind : {"", "finer"}
         Whether the finer bases are read, by which candidates are looked at.
+    held : int
+        Bytes of bases that are kept from cell to cell.
     """
 
-    def __init__(self, store: RunStore, plan: Plan, filters: CellFilters, kind: str = "") -> None:
+    def __init__(
+        self, store: RunStore, plan: Plan, filters: CellFilters, kind: str = "", held: int = HELD_BASES
+    ) -> None:
         self._prefix = f"{kind}_" if kind else ""
         self._store = store
         self._plan = plan
         self._filters = filters
+        self._most = held
         self._held: OrderedDict[str, list[Basis]] = OrderedDict()
 
     def of_cell(self, cell: int) -> Basis:
@@ -87,14 +92,17 @@ class StoredBases:
         DamagedPartialError
             If it is not there, or differs from its record.
         """
+        return self._filters.of_model(self.of_model(cell), cell)
+
+    def of_model(self, cell: int) -> Basis:
+        """Return the basis of the cell that a cell is a turn of; see `of_cell`."""
         node = self._plan.compress_node(cell)
         if node.key not in self._held:
             self._held[node.key] = self._read(node.key, *node.rotations)
-            while len(self._held) > 1 and sum(map(_bytes, self._held.values())) > HELD_BASES:
+            while len(self._held) > 1 and sum(map(_bytes, self._held.values())) > self._most:
                 self._held.popitem(last=False)
         self._held.move_to_end(node.key)
-        model = (cell - node.rotations[0]) // self._filters.cells.turns
-        return self._filters.of_model(self._held[node.key][model], cell)
+        return self._held[node.key][(cell - node.rotations[0]) // self._filters.cells.turns]
 
     def residuals(self) -> tuple[float, float]:
         """Return the root mean square of the residuals of all rotations, and the largest, from the records."""
@@ -132,12 +140,18 @@ class StoredBases:
 class StoredMaskBases(StoredBases):
     """The committed bases of the masks of a run, where these turn with the template."""
 
-    def __init__(self, store: RunStore, plan: Plan, filters: CellFilters) -> None:
-        super().__init__(store, plan, filters, "masks")
+    def __init__(self, store: RunStore, plan: Plan, filters: CellFilters, held: int = HELD_BASES) -> None:
+        super().__init__(store, plan, filters, "masks", held)
 
     def of_cell(self, cell: int) -> MaskBasis:
         """Return the basis of the masks of a cell; see `StoredBases`."""
         basis = super().of_cell(cell)
+        assert isinstance(basis, MaskBasis)  # as `_read` made it
+        return basis
+
+    def of_model(self, cell: int) -> MaskBasis:
+        """Return that of the cell that a cell is a turn of."""
+        basis = super().of_model(cell)
         assert isinstance(basis, MaskBasis)  # as `_read` made it
         return basis
 

@@ -287,7 +287,7 @@ class _Refiner:
     def _rescorer(self) -> tuple[Rescorer, Callable[[Sequence[Voxel]], Array]]:
         """Return what scores voxels exactly, and what it wants to know of them."""
         run, whole = self._run, self._whole
-        bases = run.filters, run.bases.of_cell, run.finer_bases.of_cell
+        bases = run.filters, run.bases.of_model, run.finer_bases.of_model
         if not run.filters.masks_turn:
             weights = VoxelWeights(self._local(reach=WEIGHTS_REACH), whole, self._pixels)
             return Rescorer(*bases, std=self._std), weights
@@ -297,7 +297,7 @@ class _Refiner:
             target_shape=whole.target_shape,
             everywhere=run.job.search.pad_edges,
         )
-        return LocalRescorer(*bases, run.mask_bases.of_cell, std=self._std), room
+        return LocalRescorer(*bases, run.mask_bases.of_model, std=self._std), room
 
     def _may_be_picked(self, climber: Climber, maxima: Sequence[Candidate]) -> list[Candidate]:
         """Return the maxima that may be picks, after a look at what may be higher near them."""
