@@ -101,7 +101,7 @@ def _in_volume(python: str | None, edge: int, box: int, score: str, repeats: int
             found = fastest_cells(
                 replace(particle, pad_edges=pad_edges),
                 0.3,
-                [90.0] if tiny else [16.0, 20.0, 25.0, 32.0, 40.0],
+                [90.0] if tiny else [20.0, 25.0, 32.0, 40.0, 55.0],
             )
             timers[name] = found.timer()
             where = EVERYWHERE if pad_edges else INSIDE

@@ -112,3 +112,32 @@ def test_the_same_rows_give_the_same_bytes():
     one, two = Principal(decaying()).compressed(0.1), Principal(decaying().copy()).compressed(0.1)
     assert one.vectors.tobytes() == two.vectors.tobytes()
     assert one.coefficients.tobytes() == two.coefficients.tobytes()
+
+
+@given(seed=st.integers(0, 50), residual=st.sampled_from([0.1, 0.3, 0.6, 0.9]))
+def test_leading_rows_leave_what_they_say_and_no_fewer_would_do(seed, residual):
+    rows = decaying(seed=seed)
+    basis = Principal(rows).compressed(0.05)
+    leading = basis.leading(residual)
+    np.testing.assert_array_equal(leading.vectors, basis.vectors[: leading.rank])
+    norms = np.linalg.norm(rows, axis=1)
+    sums = leading.coefficients.astype(float) @ leading.vectors.astype(float)
+    np.testing.assert_allclose(np.linalg.norm(sums, axis=1), norms, rtol=1e-4)
+    np.testing.assert_allclose(leading.residuals, np.linalg.norm(rows - sums, axis=1) / norms, atol=1e-3)
+    typical = np.sqrt((leading.residuals.astype(float) ** 2).mean())
+    assert typical <= residual + 1e-6 or leading.rank == basis.rank
+    assert leading.rank <= basis.leading(typical * 0.999).rank
+    assert basis.leading(typical * 1.001).rank <= leading.rank
+    if leading.rank > 1:
+        fewer = basis.coefficients[:, : leading.rank - 1].astype(float) @ basis.vectors[: leading.rank - 1]
+        fewer *= (norms / np.linalg.norm(fewer, axis=1))[:, np.newaxis]
+        left = np.linalg.norm(rows - fewer, axis=1) / norms
+        assert np.sqrt((left**2).mean()) > residual - 1e-3
+
+
+def test_a_basis_leads_itself_where_all_rows_are_needed():
+    basis = Principal(decaying()).compressed(0.3)
+    whole = basis.leading(0.01)
+    assert whole.rank == basis.rank
+    np.testing.assert_allclose(whole.coefficients, basis.coefficients, rtol=1e-6)
+    np.testing.assert_allclose(whole.residuals, basis.residuals, rtol=1e-4)

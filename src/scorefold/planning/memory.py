@@ -13,6 +13,14 @@ BASE_BYTES = 401 * 2**20
 HELD_BASES = 2**25
 """Memory for bases that a worker keeps from cell to cell."""
 
+REFINE_BYTES = 2**28
+"""What looking at candidates takes beside bases: windows, turned templates and products."""
+
+
+def bases_while_refining(limit: int) -> int:
+    """Return the memory for the bases of one kind while candidates are looked at, and no maps of bases are held."""
+    return max(HELD_BASES, (limit - BASE_BYTES - REFINE_BYTES) // 4)
+
 
 @dataclass(frozen=True)
 class MemoryModel:

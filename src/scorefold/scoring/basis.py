@@ -50,6 +50,23 @@ class Basis:
         nearest = np.argsort(np.abs(squares - squares.mean()), kind="stable")
         return int(nearest[which % max(1, len(nearest) // 4)])
 
+    def leading(self, residual: float) -> "Basis":
+        """Return a basis of the first rows alone: the fewest whose root mean square residual is no more than this."""
+        squares = np.cumsum(self.coefficients.astype(np.float64) ** 2, axis=1)
+        kept = np.sqrt(squares / np.where(squares[:, -1:] > 0, squares[:, -1:], 1.0))
+        # Sums that are made longer point as the shorter ones do.
+        left = 2.0 * np.maximum(
+            1.0 - (1.0 - self.residuals.astype(np.float64)[:, np.newaxis] ** 2 / 2) * kept, 0.0
+        )
+        enough = left.mean(axis=0) <= residual**2
+        rank = int(np.argmax(enough)) + 1 if enough.any() else self.rank
+        longer = 1.0 / np.where(kept[:, rank - 1] > 0, kept[:, rank - 1], 1.0)
+        return Basis(
+            np.asfortranarray(self.vectors[:rank]),
+            (self.coefficients[:, :rank] * longer[:, np.newaxis]).astype(np.float32),
+            np.sqrt(left[:, rank - 1]).astype(np.float32),
+        )
+
 
 @dataclass(frozen=True)
 class MaskBasis(Basis):

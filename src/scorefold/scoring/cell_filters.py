@@ -169,11 +169,8 @@ class CellFilters:
 
     def of_model(self, basis: Basis, cell: int) -> Basis:
         """Return the basis of a cell by that of its model."""
-        turn, turned = cell % self.cells.turns, self.rows_of_model(basis, cell)
-        if not turn:
-            return turned
-        # Whole rows, where they lie so.
-        return replace(turned, vectors=np.take(basis.vectors.T, self._places[turn], axis=0).T)
+        vectors = self.turned(basis.vectors, cell % self.cells.turns)
+        return replace(self.rows_of_model(basis, cell), vectors=vectors)
 
     def rows_of_model(self, basis: Basis, cell: int) -> Basis:
         """Return the basis of a cell by that of its model, but for its vectors, which are the model's."""
@@ -188,6 +185,10 @@ class CellFilters:
         if isinstance(basis, MaskBasis):
             changes["supports"] = self._turned_supports(basis.supports[rows], turn)
         return replace(basis, **changes)
+
+    def turned(self, vectors: Array, turn: int) -> Array:
+        """Return vectors, shape (k, v), after a turn of the grid; fast if what a voxel has of all lies together."""
+        return np.take(vectors.T, self._places[turn], axis=0).T if turn else vectors
 
     def turned_back(self, windows: Array, turn: int) -> Array:
         """Return what lies inside at voxels, shape (n, v), turned so that a model's vectors give a turn's products."""

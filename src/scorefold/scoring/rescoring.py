@@ -34,16 +34,19 @@ MASK_STDS = 3.0
 """Standard deviations of what the basis of the masks lacks of a local variance that are allowed for."""
 
 HELD_BYTES = 2**25
-"""Memory for turned templates, which the voxels next to a candidate share."""
+"""Memory for turned templates, which the voxels next to a candidate share, and as much for the rough parts of bases."""
+
+ROUGH = 0.5
+"""Residual of the parts of bases by which most cells are ruled out: a quarter of the vectors often leaves no more."""
+
+ROUGH_STDS = 4.5
+"""`NOISE_STDS` for them: of all rotations the best one gains from noise what they leave out."""
 
 LEAST_RESIDUAL = 1e-3
 """Smaller ones are lost in the rounding of single precision."""
 
 BLOCK_ROWS = 128
 """Basis templates that windows are multiplied with together."""
-
-SEEN_BYTES = 2**26
-"""Memory for turned windows, which are multiplied with basis templates together."""
 
 VOXEL_PRODUCTS, TURN_PRODUCTS, GROUP_PRODUCTS = 500_000, 64, 100_000
 """Products that take as long as all that is done once for a voxel, a voxel of a template that is turned, and a group of
@@ -95,7 +98,8 @@ class Rescorer:
 
     The bases give approximate scores of all rotations at one position for the price of a few products. What they lack
     is known: with residual ρ, a score s of a signal lacks at most about ρ² s/2, and noise whose scores have standard
-    deviation σ changes it by about ρ σ. Finer bases are looked at where the coarse ones do not rule out a cell.
+    deviation σ changes it by about ρ σ. Few vectors of the coarse bases rule out most cells, all of them most of the
+    others; finer bases are looked at for the rest.
     Rotations are scored exactly in the order of these bounds, until the best exact score exceeds the next bound.
 
     Parameters
@@ -122,6 +126,7 @@ class Rescorer:
         self._coarse = coarse
         self._finer = finer
         self._std = std
+        self._held_rough: dict[int, Basis] = {}
         held = max(TOGETHER, HELD_BYTES // (4 * int(filters.inside.sum())))
         self._filter = lru_cache(held)(filters.of_rotation)
 
@@ -159,7 +164,7 @@ class Rescorer:
     def best(self, windows: Any, weights: Array, synthesised: Array, at_least: Array) -> BestScores:
         """Return the best exact scores of voxels, as far as they are of interest.
 
-        Every coarse basis is looked at once for all voxels.
+        The rough part of every coarse basis is looked at once for all voxels.
 
         Parameters
         ----------
@@ -189,34 +194,40 @@ class Rescorer:
         return BestScores(scores, rotations, np.where(rotations < 0, reachable, scores))
 
     def _of_cells(self, windows: Any, weights: Array, signal: Array) -> tuple[Array, Array]:
-        """Return how high the scores of each cell may be by the coarse bases, and how low the best of all."""
+        """Return how high the scores of each cell may be by the rough bases, and how low the best of all."""
         filters, cells = self._filters, self._filters.cells
         highest, lowest = np.full((len(cells), len(weights)), -np.inf), np.full(len(weights), -np.inf)
-        for some, seen in self._seen(windows, len(weights)):
-            together, own = np.concatenate(seen), (weights[some], signal[some])
-            for bases in _blocks((model, self._coarse(model)) for model in range(0, len(cells), cells.turns)):
-                # One product for many bases: windows are too large to be read from memory for each.
-                maps = np.concatenate([basis.vectors for _, basis in bases]) @ together.T
+        for bases in _blocks((model, self._rough(model)) for model in range(0, len(cells), cells.turns)):
+            # One product for many bases: windows are too large to be read from memory for each.
+            vectors = np.asfortranarray(np.concatenate([basis.vectors for _, basis in bases]))
+            for turn in range(cells.turns):
+                maps = filters.turned(vectors, turn) @ windows.T
                 first = 0
                 for model, basis in bases:
-                    parts = np.split(maps[first : first + basis.rank], len(seen), axis=1)
+                    self._count(basis, len(weights))
+                    own = filters.rows_of_model(basis, model + turn)
+                    numerators = own.coefficients @ maps[first : first + basis.rank]
                     first += basis.rank
-                    for cell, part in enumerate(parts, start=model):
-                        self._count(basis, len(own[0]))
-                        turned = filters.rows_of_model(basis, cell)
-                        numerators = turned.coefficients @ part
-                        _extremes(
-                            numerators, *own, turned.residuals, self._std, highest[cell, some], lowest[some]
-                        )
+                    _extremes(
+                        numerators,
+                        weights,
+                        signal,
+                        own.residuals,
+                        self._std,
+                        ROUGH_STDS,
+                        highest[model + turn],
+                        lowest,
+                    )
         return highest, lowest
 
-    def _seen(self, windows: Any, count: int) -> Iterator[tuple[slice, list[Any]]]:
-        """Yield which windows, and these by all turns of the grid that cells are turned by, as memory allows."""
-        turns = self._filters.cells.turns
-        most = max(1, SEEN_BYTES // (4 * turns * int(self._filters.inside.sum())))
-        for start in range(0, count, most):
-            some = slice(start, min(start + most, count))
-            yield some, [self._turned_back(windows[some], turn) for turn in range(turns)]
+    def _rough(self, model: int) -> Basis:
+        """Return the leading part of a coarse basis: held for the first cells, as memory allows."""
+        basis = self._held_rough.get(model)
+        if basis is None:
+            basis = self._coarse(model).leading(ROUGH)
+            if (len(self._held_rough) + 1) * basis.vectors.nbytes <= HELD_BYTES:
+                self._held_rough[model] = basis
+        return basis
 
     def _turned_back(self, windows: Any, turn: int) -> Any:
         return self._filters.turned_back(windows, turn)
@@ -232,14 +243,16 @@ class Rescorer:
         pairs: list[tuple[Array, Array, Array]] = []
         cells = self._filters.cells
         for cell in np.flatnonzero((highest >= lowest).any(axis=1)).tolist():
-            some = np.flatnonzero(highest[cell] >= lowest)
-            if not some.size:  # others have turned out to be higher meanwhile
+            model, ids = cells.model(cell), cells.ids(cell)
+            for basis in (self._coarse, self._finer):
+                some = np.flatnonzero(highest[cell] >= lowest)
+                if not some.size:  # others have turned out to be higher meanwhile
+                    break
+                low, bounds = self._bounds(cell, basis(model), windows[some], weights[some], signal[some])
+                lowest[some] = np.maximum(lowest[some], low.max(axis=0))
+                highest[cell, some] = np.minimum(highest[cell, some], bounds.max(axis=0))
+            if not some.size:
                 continue
-            basis, ids = self._finer(cells.model(cell)), cells.ids(cell)
-            seen = self._turned_back(windows[some], cell % cells.turns)
-            low, bounds = self._bounds(cell, basis, seen, weights[some], signal[some])
-            lowest[some] = np.maximum(lowest[some], low.max(axis=0))
-            highest[cell, some] = np.minimum(highest[cell, some], bounds.max(axis=0))
             rows, columns = np.nonzero((bounds >= lowest[some]) & (bounds > -np.inf))
             pairs.append((some[columns], ids[rows], bounds[rows, columns]))
         if not pairs:
@@ -251,25 +264,44 @@ class Rescorer:
         return places[order], ids[order], bounds[order]
 
     def _bounds(
-        self, cell: int, basis: Basis, windows: Any, weights: Array, signal: Array
+        self,
+        cell: int,
+        basis: Basis,
+        windows: Any,
+        weights: Array,
+        signal: Array,
+        noise_stds: float = NOISE_STDS,
     ) -> tuple[Array, Array]:
         """Return how low and how high the scores of a cell's rotations may be at voxels; -inf where there is none.
 
-        By the basis of its model, and windows that were turned back.
+        By the basis of its model: whatever is less is turned, that or the windows.
         """
         self._count(basis, len(weights))
-        basis = self._filters.rows_of_model(basis, cell)
-        low, high = self._scores(cell, basis, windows, weights)
+        turned = self._filters.of_model
+        if len(weights) < basis.rank:
+            windows = self._turned_back(windows, cell % self._filters.cells.turns)
+            turned = self._filters.rows_of_model
+        basis = turned(basis, cell)
+        low, high = self._scores(cell, basis, windows, weights, turned)
         rho = basis.residuals.astype(np.float64)[:, np.newaxis]
-        return low - synthesis_slack(low, rho, self._std), high + synthesis_slack(signal, rho, self._std)
+        above, below = (synthesis_slack(one, rho, self._std, noise_stds) for one in (signal, low))
+        return low - below, high + above
 
     def _count(self, basis: Basis, voxels: int) -> None:
         self._products += voxels * (basis.vectors.size + basis.coefficients.size)
 
-    def _scores(self, cell: int, basis: Basis, windows: Any, weights: Array) -> tuple[Array, Array]:  # noqa: ARG002
-        """Return the scores of the rotations of a cell at voxels by a basis, -inf where there is none.
+    def _scores(
+        self,
+        cell: int,  # noqa: ARG002
+        basis: Basis,
+        windows: Any,
+        weights: Array,
+        turned: Callable[[Basis, int], Basis],  # noqa: ARG002
+    ) -> tuple[Array, Array]:
+        """Return the scores of the rotations of a cell at voxels by its basis, -inf where there is none.
 
-        The second ones are as high as they may be where weights are not known.
+        The second ones are as high as they may be where weights are not known. `turned` returns another basis of the
+        cell by that of its model, as fits the windows.
         """
         numerators = (basis.coefficients @ (basis.vectors @ windows.T)).astype(np.float64)
         scores = np.where(np.isnan(weights), -np.inf, numerators * weights)
@@ -382,23 +414,27 @@ class LocalRescorer(Rescorer):
         )
 
     def _of_cells(self, windows: LocalWindows, weights: Array, signal: Array) -> tuple[Array, Array]:
-        cells = self._filters.cells
-        highest, lowest = np.full((len(cells), len(weights)), -np.inf), np.full(len(weights), -np.inf)
-        for some, seen in self._seen(windows, len(weights)):
-            for model in range(0, len(cells), cells.turns):
-                basis = self._coarse(model)
-                for cell, turned in enumerate(seen, start=model):
-                    low, high = self._bounds(cell, basis, turned, weights[some], signal[some])
-                    highest[cell, some] = high.max(axis=0)
-                    lowest[some] = np.maximum(lowest[some], low.max(axis=0))
+        cells = len(self._filters.cells)
+        highest, lowest = np.full((cells, len(weights)), -np.inf), np.full(len(weights), -np.inf)
+        for cell in range(cells):
+            rough = self._rough(self._filters.cells.model(cell))
+            low, high = self._bounds(cell, rough, windows, weights, signal, ROUGH_STDS)
+            highest[cell], lowest = high.max(axis=0), np.maximum(lowest, low.max(axis=0))
         return highest, lowest
 
     def _turned_back(self, windows: LocalWindows, turn: int) -> LocalWindows:
         values, squares = (self._filters.turned_back(one, turn) for one in (windows.values, windows.squares))
         return replace(windows, values=values, squares=squares)
 
-    def _scores(self, cell: int, basis: Basis, windows: LocalWindows, weights: Array) -> tuple[Array, Array]:
-        masks = self._filters.rows_of_model(self._masks(self._filters.cells.model(cell)), cell)
+    def _scores(
+        self,
+        cell: int,
+        basis: Basis,
+        windows: LocalWindows,
+        weights: Array,
+        turned: Callable[[Basis, int], Basis],
+    ) -> tuple[Array, Array]:
+        masks = turned(self._masks(self._filters.cells.model(cell)), cell)
         assert isinstance(masks, MaskBasis)  # as it was
         self._count(masks, 2 * len(weights))
         total = masks.totals[:, np.newaxis]
@@ -449,6 +485,7 @@ def _extremes(
     signal: Array,
     residuals: Array,
     std: float,
+    noise_stds: float,
     highest: Array,
     lowest: Array,
 ) -> None:
@@ -459,8 +496,8 @@ def _extremes(
             if np.isnan(weights[place]):
                 continue
             score = np.float64(numerators[row, place]) * weights[place]
-            highest[place] = max(highest[place], score + _slack(signal[place], rho, std))
-            lowest[place] = max(lowest[place], score - _slack(score, rho, std))
+            highest[place] = max(highest[place], score + _slack(signal[place], rho, std, noise_stds))
+            lowest[place] = max(lowest[place], score - _slack(score, rho, std, noise_stds))
 
 
 def _runs(places: Array) -> Iterator[tuple[int, int, int]]:

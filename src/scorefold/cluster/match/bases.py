@@ -3,7 +3,8 @@
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,18 +71,14 @@ class StoredBases:
         The cells, and how their bases are turns of others.
     kind : {"", "finer"}
         Whether the finer bases are read, by which candidates are looked at.
-    held : int
-        Bytes of bases that are kept from cell to cell.
     """
 
-    def __init__(
-        self, store: RunStore, plan: Plan, filters: CellFilters, kind: str = "", held: int = HELD_BASES
-    ) -> None:
+    def __init__(self, store: RunStore, plan: Plan, filters: CellFilters, kind: str = "") -> None:
         self._prefix = f"{kind}_" if kind else ""
         self._store = store
         self._plan = plan
         self._filters = filters
-        self._most = held
+        self._most = HELD_BASES
         self._held: OrderedDict[str, list[Basis]] = OrderedDict()
 
     def of_cell(self, cell: int) -> Basis:
@@ -99,10 +96,23 @@ class StoredBases:
         node = self._plan.compress_node(cell)
         if node.key not in self._held:
             self._held[node.key] = self._read(node.key, *node.rotations)
-            while len(self._held) > 1 and sum(map(_bytes, self._held.values())) > self._most:
-                self._held.popitem(last=False)
+            self._drop()
         self._held.move_to_end(node.key)
         return self._held[node.key][(cell - node.rotations[0]) // self._filters.cells.turns]
+
+    @contextmanager
+    def keeping(self, most: int) -> Iterator[None]:
+        """Keep more bytes of bases from cell to cell for a while."""
+        self._most = max(most, HELD_BASES)
+        try:
+            yield
+        finally:
+            self._most = HELD_BASES
+            self._drop()
+
+    def _drop(self) -> None:
+        while len(self._held) > 1 and sum(map(_bytes, self._held.values())) > self._most:
+            self._held.popitem(last=False)
 
     def residuals(self) -> tuple[float, float]:
         """Return the root mean square of the residuals of all rotations, and the largest, from the records."""
@@ -140,8 +150,8 @@ class StoredBases:
 class StoredMaskBases(StoredBases):
     """The committed bases of the masks of a run, where these turn with the template."""
 
-    def __init__(self, store: RunStore, plan: Plan, filters: CellFilters, held: int = HELD_BASES) -> None:
-        super().__init__(store, plan, filters, "masks", held)
+    def __init__(self, store: RunStore, plan: Plan, filters: CellFilters) -> None:
+        super().__init__(store, plan, filters, "masks")
 
     def of_cell(self, cell: int) -> MaskBasis:
         """Return the basis of the masks of a cell; see `StoredBases`."""

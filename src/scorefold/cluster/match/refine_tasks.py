@@ -103,20 +103,28 @@ def refine(run: MatchRun, node: Node) -> str:
     found = _Found(len(run.job.template_shape))
     failures: dict[str, str] = {}
     if run.compressed or run.refining_step:
-        of_target = {index: _candidates_of(run, index) for index in run.plan.targets_of(node.batch)}
-        maps: dict[int, ResultMap] = {}
-        for index, tile in run.plan.batch_tiles(node.batch):
-            candidates = of_target[index].inside(tile)
-            if not len(candidates.voxels) or str(index) in failures:
-                continue
-            if run.compressed and index not in maps:
-                maps[index] = ResultMap(run, index, "scores")
-            try:
-                _Refiner(run, node.batch, index, tile, candidates, maps.get(index)).run(found)
-            except _NotReadError as error:
-                failures[str(index)] = f"searched, but not read again: {error}"
+        with run.keeping_bases():
+            failures = _refine_tiles(run, node, found)
     run.store.commit(node.key, arrays=found.arrays(), summary={"failures": failures})
     return node.key
+
+
+def _refine_tiles(run: MatchRun, node: Node, found: "_Found") -> dict[str, str]:
+    """Look at the candidates in the tiles of a batch; return why some targets could not be read."""
+    failures: dict[str, str] = {}
+    of_target = {index: _candidates_of(run, index) for index in run.plan.targets_of(node.batch)}
+    maps: dict[int, ResultMap] = {}
+    for index, tile in run.plan.batch_tiles(node.batch):
+        candidates = of_target[index].inside(tile)
+        if not len(candidates.voxels) or str(index) in failures:
+            continue
+        if run.compressed and index not in maps:
+            maps[index] = ResultMap(run, index, "scores")
+        try:
+            _Refiner(run, node.batch, index, tile, candidates, maps.get(index)).run(found)
+        except _NotReadError as error:
+            failures[str(index)] = f"searched, but not read again: {error}"
+    return failures
 
 
 class _NotReadError(Exception):
