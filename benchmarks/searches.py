@@ -45,8 +45,8 @@ class Planted:
 
     Attributes
     ----------
-    volume, particle : ndarray
-        Target and template.
+    volume, particle, mask : ndarray
+        Target, template, and its mask.
     positions, matrices : ndarray
         The truth.
     options : dict
@@ -55,18 +55,33 @@ class Planted:
 
     volume: Array
     particle: Array
+    mask: Array
     positions: Array
     matrices: Array
     options: dict[str, Any]
 
     @classmethod
-    def make(cls, sizes: tuple[int, int], blur: float, step: float, copies: int, seed: int) -> Self:
+    def make(
+        cls,
+        sizes: tuple[int, int],
+        blur: float,
+        step: float,
+        copies: int,
+        seed: int,
+        score: str = "FLCSphericalMask",
+    ) -> Self:
         """Plant copies in so much noise that an exact search finds nine of ten with one false pick a volume."""
         edge, box = sizes
         rng = np.random.default_rng(seed)
         particle = chain_density(rng, box, blur=blur)
+        options: dict[str, Any] = {"score": score, "step": step, "fft": "auto"}
         radius = box / 2 - 1
-        inside = template_mask("sphere", particle.shape, radius=radius) > 0.5
+        if score == "FLC":
+            options |= {"mask": "ellipse", "mask_radius": (0.75 * radius, 0.75 * radius, radius)}
+        else:
+            options |= {"mask": "sphere", "mask_radius": radius}
+        mask = template_mask(options["mask"], particle.shape, radius=options["mask_radius"])
+        inside = mask > 0.5
         deviation = 1 / math.sqrt(inside.sum())  # of correlation coefficients of white noise
         tests = len(space_rotations(step)) * (edge - box + 1) ** 3
         threshold = false_positive_threshold(tests, deviation, bounded=True)
@@ -76,8 +91,7 @@ class Planted:
         positions = scattered(rng, volume.shape, copies, 0.85 * box, box / 2 + 1)
         matrices = Rotation.random(copies, random_state=seed).as_matrix()
         plant(volume, particle, np.ones(particle.shape), positions, matrices, add=True)
-        options = {"mask": "sphere", "mask_radius": radius, "step": step, "fft": "auto"}
-        return cls(volume.astype(np.float32), particle, positions, matrices, options)
+        return cls(volume.astype(np.float32), particle, mask, positions, matrices, options)
 
     def recovered(self, picks: pd.DataFrame, matrices: Array) -> Recovery:
         """Compare picks with the truth."""
@@ -87,39 +101,47 @@ class Planted:
 def rescored(python: str | None, *, tiny: bool, repeats: int) -> Iterator[Table]:
     """Tell what a rotation of a whole compressed search takes, beside the exact engine and pyTME."""
     sizes = [((32, 12), 1.3)] if tiny else [((128, 32), 0.8), ((128, 32), 1.3), ((192, 48), 0.8)]
-    for (edge, box), blur in sizes:
-        planted = Planted.make((edge, box), blur, 30.0 if tiny else 7.0, 1 if tiny else 10, seed=0)
-        against = ["pyTME", "scorefold, exact"]
-        remarks = [
-            "White noise and copies of the particle; both are searched for it in the rotation set of 7°."
-        ]
-        searches = []
-        with _of_one_rotation(python, planted, calls=2 if tiny else 5) as (timers, notes):
-            # A search takes minutes, in which the machine may change its speed: timed before, between and after.
-            rounds = [alternate(timers, -(-repeats // 3))]
-            for pad_edges in (False, True):
-                searches.append((pad_edges, _whole_search(planted, pad_edges=pad_edges)))
-                rounds.append(alternate(timers, -(-repeats // 3)))
-        medians = {name: statistics.median(each[name] for each in rounds) for name in timers}
-        for pad_edges, found in searches:
-            name = f"scorefold, compressed{', padded' if pad_edges else ''}"
-            searched = sum(found.clock.seconds[stage] for stage in ("compress", "score_leaf", "merge"))
-            medians[f"{name}, candidates not scored again"] = searched / found.rotations
-            notes[f"{name}, candidates not scored again"] = EVERYWHERE if pad_edges else INSIDE
-            medians[f"{name}, the whole run"] = found.seconds
-            notes[f"{name}, the whole run"] = (
-                "with maps, exact scores of all candidates, refined picks, report"
-            )
-            remarks.append(
-                f"{name.removeprefix('scorefold, ')}: {found.candidates} candidates, {len(found.picks)} picks, "
-                f"{len(planted.positions)} copies planted; seconds by stage: {listed(found.clock.seconds)}."
-            )
-        rows = [
-            Row(row, value, {to: value / medians[to] for to in against if to in medians}, notes[row])
-            for row, value in medians.items()
-        ]
-        title = f"Whole searches, template with σ {blur}, target {edge}³, template {box}³, one core"
-        yield Table(title, "rotation", rows, remarks)
+    for size, blur in sizes:
+        yield _whole_searches(python, size, blur, "FLCSphericalMask", repeats, tiny=tiny)
+
+
+def rescored_with_turned_masks(python: str | None, *, tiny: bool, repeats: int) -> Iterator[Table]:
+    """Tell it of a search whose mask, an ellipsoid, turns with the template."""
+    yield _whole_searches(python, (32, 12) if tiny else (128, 32), 0.8, "FLC", repeats, tiny=tiny)
+
+
+def _whole_searches(
+    python: str | None, size: tuple[int, int], blur: float, score: str, repeats: int, *, tiny: bool
+) -> Table:
+    planted = Planted.make(size, blur, 30.0 if tiny else 7.0, 1 if tiny else 10, seed=0, score=score)
+    against = ["pyTME", "scorefold, exact"]
+    remarks = ["White noise and copies of the particle; both are searched for it in the rotation set of 7°."]
+    searches = []
+    with _of_one_rotation(python, planted, calls=2 if tiny else 5) as (timers, notes):
+        # A search takes minutes, in which the machine may change its speed: timed before, between and after.
+        rounds = [alternate(timers, -(-repeats // 3))]
+        for pad_edges in (False, True):
+            searches.append((pad_edges, _whole_search(planted, pad_edges=pad_edges)))
+            rounds.append(alternate(timers, -(-repeats // 3)))
+    medians = {name: statistics.median(each[name] for each in rounds) for name in timers}
+    for pad_edges, found in searches:
+        name = f"scorefold, compressed{', padded' if pad_edges else ''}"
+        searched = sum(found.clock.seconds[stage] for stage in ("compress", "score_leaf", "merge"))
+        medians[f"{name}, candidates not scored again"] = searched / found.rotations
+        notes[f"{name}, candidates not scored again"] = EVERYWHERE if pad_edges else INSIDE
+        medians[f"{name}, the whole run"] = found.seconds
+        notes[f"{name}, the whole run"] = "with maps, exact scores of all candidates, refined picks, report"
+        remarks.append(
+            f"{name.removeprefix('scorefold, ')}: {found.candidates} candidates, {len(found.picks)} picks, "
+            f"{len(planted.positions)} copies planted; seconds by stage: {listed(found.clock.seconds)}."
+        )
+    rows = [
+        Row(row, value, {to: value / medians[to] for to in against if to in medians}, notes[row])
+        for row, value in medians.items()
+    ]
+    by = "" if score == "FLCSphericalMask" else f" by {score}"
+    title = f"Whole searches{by}, template with σ {blur}, target {size[0]}³, template {size[1]}³, one core"
+    return Table(title, "rotation", rows, remarks)
 
 
 @contextlib.contextmanager
@@ -127,13 +149,12 @@ def _of_one_rotation(
     python: str | None, planted: Planted, calls: int
 ) -> Iterator[tuple[dict[str, Timer], dict[str, str]]]:
     """Yield what measures a rotation of the exact engine and of pyTME, and their conditions."""
-    radius = planted.options["mask_radius"]
     search = Search(
         planted.volume,
         planted.particle.astype(np.float32),
-        template_mask("sphere", planted.particle.shape, radius=radius),
+        planted.mask,
         space_rotations(60),
-        "FLCSphericalMask",
+        planted.options["score"],
         available_providers()[-1],
     )
     padded = replace(search, pad_edges=True)
@@ -261,6 +282,7 @@ def _equal(one: pd.DataFrame, other: pd.DataFrame) -> int:
 
 BENCHMARKS: dict[str, Callable[..., Iterable[Table]]] = {
     "rescored": rescored,
+    "rescored_masks": rescored_with_turned_masks,
     "lowpass": band_limited,
     "recall": recall,
 }

@@ -62,6 +62,7 @@ def run(monkeypatch, capsys):
             "workers", ["bare loop over the leaves", "2 workers, whole run"], marks=pytest.mark.system
         ),
         pytest.param("rescored", ["scorefold, compressed, the whole run"], marks=pytest.mark.system),
+        pytest.param("rescored_masks", ["scorefold, compressed, the whole run"], marks=pytest.mark.system),
         pytest.param("lowpass", ["scorefold, exact", "scorefold, compressed"], marks=pytest.mark.system),
         pytest.param("recall", ["exact, σ 0.8", "compressed, σ 1.3"], marks=pytest.mark.long),
         pytest.param("throughput", ["floor, 12 images", "inspect run, 12 images"], marks=pytest.mark.long),
@@ -97,6 +98,6 @@ def test_a_wrong_name_is_refused_with_the_names_there_are():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 2
     assert (
-        "volumes, masks, images, bases, figures, throughput, workers, units, merges, rescored, lowpass, recall"
-        in done.stderr
+        "volumes, masks, images, bases, figures, throughput, workers, units, merges, rescored, rescored_masks, "
+        "lowpass, recall" in done.stderr
     )
