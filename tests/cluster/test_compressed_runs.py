@@ -8,6 +8,7 @@ import pytest
 import zarr
 from pandas.testing import assert_frame_equal
 from scipy.ndimage import gaussian_filter
+from scipy.spatial import KDTree
 from scipy.spatial.transform import Rotation
 from skimage import data
 
@@ -332,16 +333,19 @@ def test_every_pick_is_refined_and_what_is_sure_to_be_suppressed_is_not(targets)
     options = {**OPTIONS, "threshold": 0.45, "min_distance": 12, "render": False, "scheduler": "serial"}
     found = match(images, template, cell_angle=30, **options)
     run = open_match(found.location)
-    maxima = refined_maxima = 0
+    candidates_near = 0
     for index in range(len(images)):
         refined, _ = read_refined(run, index)
+        candidates, _ = run.store.read_partial(run.plan.candidate_node(index, run.job.picks.digest).key)
         picks, _ = run.store.read_partial(run.plan.pick_node(index, run.job.picks.digest).key)
         assert len(picks["matrices"])
         for matrix in picks["matrices"]:
             assert (refined.pose_rotations == matrix).all(axis=(1, 2)).any()
-        maxima += int(refined.maxima.sum())
-        refined_maxima += len(refined.pose_rotations)
-    assert refined_maxima < 0.7 * maxima
+        near = KDTree(picks["positions"])
+        candidates_near += int((near.query(candidates["positions"])[0] <= 12).sum()) - len(picks["matrices"])
+        for voxels in (refined.pose_voxels, refined.voxels[refined.maxima]):
+            assert (near.query(voxels)[0] <= 12).sum() == len(picks["matrices"])
+    assert candidates_near > 10
 
 
 def test_other_picks_are_scored_exactly_too_when_the_bases_are_gone(targets):

@@ -13,8 +13,9 @@ from scorefold.scoring.compressed import CompressedEngine
 from scorefold.scoring.engine import ExactEngine
 from scorefold.scoring.fft import provider
 from scorefold.scoring.local import LocalScores, VoxelWeights, room_at
+from scorefold.scoring.local_rescoring import LocalRescorer
 from scorefold.scoring.masks import template_mask
-from scorefold.scoring.rescoring import LocalRescorer, Rescorer
+from scorefold.scoring.rescoring import Rescorer
 from scorefold.scoring.score import get_score
 from scorefold.scoring.template import Template
 from scorefold.scoring.tile import Tile

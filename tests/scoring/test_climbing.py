@@ -10,7 +10,16 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from scipy import ndimage
 
 from scorefold.analyzer import ScoreMoments
-from scorefold.scoring.climbing import CLIMBS, MOST_TOGETHER, Candidate, Climber, TooMuchWorkError, is_maximum
+from scorefold.scoring import climbing
+from scorefold.scoring.climbing import (
+    CLIMBS,
+    FIRST_TOGETHER,
+    RIVALS,
+    Candidate,
+    Climber,
+    TooMuchWorkError,
+    is_maximum,
+)
 from scorefold.scoring.rescoring import BestScores
 from scorefold.scoring.tile import Tile
 
@@ -131,22 +140,77 @@ def test_who_climbs_too_long_arrives_nowhere():
     assert climbed(slope, [(1, top - CLIMBS + 1)])[0] == [(1, top)]
 
 
-def test_what_may_be_higher_near_a_maximum_is_looked_at_the_most_promising_first():
+def test_what_may_be_higher_near_a_maximum_is_looked_at_the_most_promising_first(monkeypatch):
     scores = np.zeros((15, 15))
     scores[7, 4], scores[7, 7], scores[7, 10] = 0.7, 0.75, 0.9
     synthesised = scores.copy()
     synthesised[9, 4] = 0.8  # it only seems to be higher
-    found, climber, looked_at = climbed(scores, [(7, 4)], synthesised=synthesised)
-    assert found == [(7, 4)]
     maximum = Candidate((7, 4), 7, 0.7)
-    assert climber.look_around([maximum], apart=1) == []
-    assert climber.look_around([maximum], apart=3) == [maximum]
-    assert looked_at[-1] == (9, 4)
-    assert climber.look_around([maximum], apart=3) == [maximum]
-    assert climber.exact[7, 7] == (0.75, 7)
-    # Where a higher one is known, others are not looked for.
-    assert climber.look_around([maximum], apart=6) == []
-    assert (7, 10) not in looked_at
+    for together, rounds in ((1, 2), (RIVALS, 1)):
+        monkeypatch.setattr(climbing, "RIVALS", together)
+        found, climber, looked_at = climbed(scores, [(7, 4)], synthesised=synthesised)
+        assert found == [(7, 4)]
+        assert climber.look_around([maximum], 1, np.inf) == []
+        for _ in range(rounds):
+            assert (7, 7) not in climber.exact
+            assert climber.look_around([maximum], 3, np.inf) == [maximum]
+        assert looked_at[-2:] == ([(9, 4), (7, 7)] if together == 1 else [(7, 7), (9, 4)])
+        assert climber.exact[7, 7] == (0.75, 7)
+        # Where a higher one is known, others are not looked for.
+        assert climber.look_around([maximum], 6, np.inf) == []
+        assert (7, 10) not in looked_at
+
+
+def test_near_a_maximum_may_be_a_ball_or_a_cube():
+    scores = np.zeros((15, 15))
+    scores[7, 7], scores[9, 9] = 0.7, 0.8
+    maximum = Candidate((7, 7), 7, 0.7)
+    for distance, norm, is_near in ((2, np.inf, True), (2, 2, False), (2.5, 2, False), (2.83, 2, True)):
+        _, climber, looked_at = climbed(scores, [(7, 7)])
+        assert climber.look_around([maximum], distance, norm) == [maximum] * is_near
+        assert ((9, 9) in looked_at) == is_near
+        assert climber.look_around([maximum], distance, norm) == []
+
+
+@given(
+    scores=st.integers(1, 3).flatmap(
+        lambda ndim: arrays(
+            np.float32, array_shapes(min_dims=ndim, max_dims=ndim, max_side=7), elements=st.integers(0, 9)
+        )
+    ),
+    distance=st.floats(0, 4),
+    places=st.lists(st.integers(0, 2**16), min_size=1, max_size=3),
+)
+@settings(deadline=None, max_examples=50)
+def test_nothing_is_climbed_from_what_is_settled(scores, distance, places):
+    voxels = list(np.ndindex(scores.shape))
+    peaks = [voxels[place % len(voxels)] for place in places]
+    _, climber, _ = climbed(scores, [], at_least=-1.0, synthesised=np.full(scores.shape, 19.0))
+    climber.settle([Candidate(peak, 7, 9.0) for peak in peaks], distance)
+    found = [one.voxel for one in climber.maxima(voxels)]
+    at = np.array(voxels)
+    # The last of peaks that lie within the distance of each other is settled by none after it.
+    near = np.zeros(len(voxels), bool)
+    for peak in peaks:
+        near |= ((at - peak) ** 2).sum(axis=1) <= distance**2
+        near[voxels.index(peak)] = False
+    expected = set(map(tuple, np.argwhere(is_maximum(scores)).tolist()))
+    assert sorted(found) == [
+        voxel for voxel, settled in zip(voxels, near, strict=True) if voxel in expected and not settled
+    ]
+
+
+def test_next_to_what_is_settled_nothing_seems_to_be_a_maximum():
+    """The slope of a peak begins inside of what is settled and goes on outside of it."""
+    scores = np.zeros((3, 12))
+    scores[1, 2:] = np.linspace(0.9, 0.55, 10)
+    found, climber, looked_at = climbed(scores, [(1, 2)])
+    assert found == [(1, 2)]
+    climber.settle([Candidate((1, 2), 7, 0.9)], 4)
+    looked_at.clear()
+    assert climber.maxima([(1, 4), (1, 7)]) == []
+    assert (1, 4) not in looked_at
+    assert (1, 6) in looked_at
 
 
 def test_looking_at_voxels_ends_when_it_takes_too_much():
@@ -154,7 +218,7 @@ def test_looking_at_voxels_ends_when_it_takes_too_much():
     candidates = list(itertools.product(range(40), repeat=2))
     assert climbed(scores, candidates, most_products=10 * len(candidates))[0] == []
     with pytest.raises(TooMuchWorkError):
-        climbed(scores, candidates, most_products=10 * MOST_TOGETHER - 1)
+        climbed(scores, candidates, most_products=10 * FIRST_TOGETHER - 1)
 
 
 @given(

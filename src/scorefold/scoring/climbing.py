@@ -1,6 +1,7 @@
 """From candidates to the maxima of the exact scores, by way of voxels that are next to each other."""
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,14 +20,18 @@ Voxel = tuple[int, ...]
 WINDOW_BYTES = 2**27
 """Memory for the pixels around voxels that are looked at together."""
 
-MOST_TOGETHER = 256
-"""Voxels that are looked at together, at most: after them it is asked whether that takes too much."""
+FIRST_TOGETHER, MOST_TOGETHER = 256, 2048
+"""Voxels that are looked at together, at first and at most: after them it is asked whether that takes too much, and
+twice as many follow."""
 
 CLIMBS = 8
 """How often the maximum may lie beside the voxel that was looked at."""
 
 PASSED_STDS = 1.5
 """`CANDIDATE_STDS` for voxels that are passed on the way to a peak: there are few such ways, and many voxels."""
+
+RIVALS = 8
+"""Voxels that are looked at together around each maximum, to learn whether one of them is higher."""
 
 NEAR = 4
 """Edge of the blocks of voxels that are looked at one after the other."""
@@ -62,7 +67,8 @@ class Climber:
     be higher, or to be of interest: where a candidate has an exact score, by the largest residual; where it is of no
     interest itself, by the typical one, as voxels are passed over when candidates are looked for. Where none of them is
     of interest, the search goes on next to those that might have been. All candidates near a peak share what is found;
-    a voxel is looked at again only where a lower score than before is of interest.
+    a voxel is looked at again only where a lower score than before is of interest. What is known not to matter can be
+    settled: nothing is climbed from there.
 
     Parameters
     ----------
@@ -130,11 +136,13 @@ class Climber:
         self._most_products = most_products
         # What exact scores do not exceed, as far as that was found out.
         self._highest: dict[Voxel, float] = {}
+        self._settled = np.zeros(whole.shape, bool)
 
     def maxima(self, voxels: Sequence[Voxel]) -> list[Candidate]:
-        """Return the maxima of the exact scores that the voxels of candidates lead to."""
-        self._look(dict.fromkeys(voxels, self._at_least))
-        climbing, climbed = list(voxels), set(voxels)
+        """Return the maxima of the exact scores that the voxels of candidates lead to, but for those settled."""
+        climbing = [voxel for voxel in voxels if not self._is_settled(voxel)]
+        climbed = set(climbing)
+        self._look(dict.fromkeys(self._promising(climbing, self._at_least, -np.inf), self._at_least))
         maxima: list[Candidate] = []
         for _ in range(CLIMBS):
             self._look(self._wanted(climbing))
@@ -146,28 +154,50 @@ class Climber:
                     maxima.append(Candidate(top, rotation_id, score))
                     continue
                 for other in self._beyond(voxel) if top is None else [top]:
-                    if other not in climbed:
+                    if other not in climbed and not self._is_settled(other):
                         climbed.add(other)
                         climbing.append(other)
         return maxima
 
-    def look_around(self, maxima: Sequence[Candidate], apart: int) -> list[Candidate]:
-        """Look for what is higher than maxima in cubes around them, and return those for which there may be more.
+    def settle(self, peaks: Iterable[Candidate], distance: float) -> None:
+        """Climb no more from or to what lies no further than this (Euclidean) from peaks, and is none of them.
 
-        Where something higher is known, nothing is looked at; else what has the highest synthesised score of all that
+        It is still looked at where it lies next to what is known, and might be higher.
+        """
+        reach = math.floor(distance)
+        offsets = np.indices((2 * reach + 1,) * self._settled.ndim) - reach
+        ball = (offsets**2).sum(axis=0) <= distance**2
+        for peak in peaks:
+            place = self._place(peak.voxel)
+            there = tuple(slice(max(a - reach, 0), a + reach + 1) for a in place)
+            self._settled[there] |= ball[
+                tuple(
+                    slice(max(reach - a, 0), reach - a + n)
+                    for a, n in zip(place, self._settled.shape, strict=True)
+                )
+            ]
+            self._settled[place] = False
+
+    def look_around(self, maxima: Sequence[Candidate], distance: float, norm: float) -> list[Candidate]:
+        """Look for what is higher than maxima near them, and return those for which there may be more.
+
+        Where something higher is known, nothing is looked at; else what has the highest synthesised scores of all that
         may be higher. That is judged by the typical residual, as candidates are.
 
         Parameters
         ----------
         maxima : sequence of Candidate
             Some of what `maxima` returned.
-        apart : int
-            How far the cubes reach along each axis, in voxels.
+        distance : float
+            How far away is near, in voxels.
+        norm : float
+            Order of the norm by which that is measured: 2 for balls, infinity for cubes.
         """
-        rivals = self._rivals(maxima, apart) if apart > self._reach and maxima else {}
+        rivals = self._rivals(maxima, distance, norm) if distance > self._reach and maxima else {}
         wanted: dict[Voxel, float] = {}
-        for one, rival in rivals.items():
-            wanted[rival] = min(one.score, wanted.get(rival, np.inf))
+        for one, near in rivals.items():
+            for rival in near:
+                wanted[rival] = min(one.score, wanted.get(rival, np.inf))
         self._look(wanted)
         return list(rivals)
 
@@ -201,16 +231,20 @@ class Climber:
             if known and self._beside is not None:
                 at_least, enough = self._beside, -np.inf
             for other in self._promising(self._around(voxel), at_least, enough):
-                wanted[other] = min(at_least, wanted.get(other, np.inf))
+                if known or not self._is_settled(other):
+                    wanted[other] = min(at_least, wanted.get(other, np.inf))
         return wanted
 
-    def _rivals(self, maxima: Sequence[Candidate], apart: int) -> dict[Candidate, Voxel]:
+    def _rivals(
+        self, maxima: Sequence[Candidate], distance: float, norm: float
+    ) -> dict[Candidate, list[Voxel]]:
         """Return, of the voxels near maxima that may be higher, those with the best synthesised scores."""
-        rivals: dict[Candidate, Voxel] = {}
+        rivals: dict[Candidate, list[Voxel]] = {}
         known = KDTree(list(self.exact))
         scores = np.array([score for score, _ in self.exact.values()])
+        apart = math.floor(distance)
         for one in maxima:
-            if scores[known.query_ball_point(one.voxel, apart, p=np.inf)].max() > one.score:
+            if scores[known.query_ball_point(one.voxel, distance, p=norm)].max() > one.score:
                 continue
             start = [max(v - apart, a) for v, a in zip(one.voxel, self._whole.start, strict=True)]
             first = self._place(start)
@@ -220,12 +254,13 @@ class Climber:
             )
             synthesised = self._synthesised[cube]
             enough = self._enough(one.score, self._typical_residual)
-            places = np.argwhere(synthesised >= enough)
-            order = np.argsort(-synthesised[tuple(places.T)], kind="stable")
-            near = map(tuple, (places[order] + start).tolist())
-            rival = next(self._promising(near, one.score, enough), None)
-            if rival is not None:
-                rivals[one] = rival
+            voxels = np.argwhere(synthesised >= enough) + start
+            voxels = voxels[np.linalg.norm(voxels - one.voxel, norm, axis=1) <= distance]
+            order = np.argsort(-synthesised[tuple((voxels - start).T)], kind="stable")
+            near = map(tuple, voxels[order].tolist())
+            best = list(itertools.islice(self._promising(near, one.score, enough), RIVALS))
+            if best:
+                rivals[one] = best
         return rivals
 
     def _promising(self, near: Iterable[Voxel], at_least: float, enough: float) -> Iterator[Voxel]:
@@ -248,10 +283,12 @@ class Climber:
         most = min(MOST_TOGETHER, max(1, WINDOW_BYTES // rescorer.voxel_bytes))
         # Neighbours follow each other: they share turned templates.
         voxels = sorted(wanted, key=lambda voxel: (tuple(v // NEAR for v in voxel), voxel))
-        for start in range(0, len(voxels), most):
+        start, count = 0, min(FIRST_TOGETHER, most)
+        while start < len(voxels):
             if rescorer.products > self._most_products:
                 raise TooMuchWorkError
-            some = voxels[start : start + most]
+            some = voxels[start : start + count]
+            start, count = start + count, min(2 * count, most)
             places = [self._place(voxel) for voxel in some]
             best = rescorer.best(
                 rescorer.windows(places, self._pixels),
@@ -273,6 +310,9 @@ class Climber:
                 for v, a, n in zip(voxel, self._whole.start, self._whole.shape, strict=True)
             )
         )
+
+    def _is_settled(self, voxel: Voxel) -> bool:
+        return bool(self._settled[self._place(voxel)])
 
     def _place(self, voxel: Sequence[int]) -> Voxel:
         return tuple(v - a for v, a in zip(voxel, self._whole.start, strict=True))

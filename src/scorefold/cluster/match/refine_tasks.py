@@ -1,5 +1,6 @@
 """The task that scores the candidates in the tiles of a batch exactly, and refines their rotations and positions."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -19,7 +20,8 @@ from scorefold.errors import InputError
 from scorefold.planning.node import Node
 from scorefold.scoring.climbing import Candidate, Climber, TooMuchWorkError, Voxel
 from scorefold.scoring.local import LocalScores, VoxelWeights, room_at
-from scorefold.scoring.rescoring import LocalRescorer, Rescorer
+from scorefold.scoring.local_rescoring import LocalRescorer
+from scorefold.scoring.rescoring import Rescorer
 from scorefold.scoring.tile import Tile
 
 Array = NDArray[Any]
@@ -280,8 +282,8 @@ class _Refiner:
             most_products=maps.products,
         )
         try:
-            maxima = climber.maxima([one.voxel for one in self._candidates])
-            kept = self._may_be_picked(climber, maxima)
+            maxima = self._maxima(climber)
+            kept = self._may_be_picked(climber, maxima, self._apart, np.inf)
             exact = climber.exact
         except TooMuchWorkError:
             exact, maxima = maps.found(self._threshold, beside)
@@ -307,7 +309,25 @@ class _Refiner:
         )
         return LocalRescorer(*bases, run.mask_bases.of_model, std=self._std), room
 
-    def _may_be_picked(self, climber: Climber, maxima: Sequence[Candidate]) -> list[Candidate]:
+    def _maxima(self, climber: Climber) -> list[Candidate]:
+        """Climb from all candidates: at first from the highest, as near to those that prove to be picks is no other."""
+        voxels = [one.voxel for one in self._candidates]
+        if self._run.filters.masks_turn:
+            # Beside a jump of contrast maps tell too little of what is the highest.
+            return climber.maxima(voxels)
+        min_distance = self._run.job.picks.min_distance
+        near = KDTree(voxels).query_ball_point(voxels, min_distance)
+        scores = np.array([one.score for one in self._candidates])
+        first = [scores[index] == scores[others].max() for index, others in enumerate(near)]
+        maxima = climber.maxima(list(itertools.compress(voxels, first)))
+        self._may_be_picked(climber, maxima, min_distance, 2)
+        climber.settle(self._sure(maxima, climber.exact), min_distance)
+        maxima += climber.maxima([voxel for voxel, done in zip(voxels, first, strict=True) if not done])
+        return list(dict.fromkeys(maxima))
+
+    def _may_be_picked(
+        self, climber: Climber, maxima: Sequence[Candidate], distance: float, norm: float
+    ) -> list[Candidate]:
         """Return the maxima that may be picks, after a look at what may be higher near them."""
         done: set[Candidate] = set()
         while True:
@@ -316,12 +336,25 @@ class _Refiner:
             new = [one for one in kept if one not in done]
             if not new:
                 return kept
-            done.update(set(new).difference(climber.look_around(new, self._apart)))
+            done.update(set(new).difference(climber.look_around(new, distance, norm)))
 
     def _not_suppressed(
         self, maxima: Sequence[Candidate], exact: Mapping[Voxel, tuple[float, int]]
     ) -> list[Candidate]:
-        """Return the maxima but for those too close to one that is sure to be a pick: nothing higher is near it."""
+        """Return the maxima but for those too close to one that is sure to be a pick."""
+        sure = self._sure(maxima, exact)
+        if not sure:
+            return list(maxima)
+        distance, _ = KDTree([one.voxel for one in sure]).query([one.voxel for one in maxima])
+        picks = set(sure)
+        return [
+            one
+            for one, far in zip(maxima, distance, strict=True)
+            if one in picks or far > self._run.job.picks.min_distance
+        ]
+
+    def _sure(self, maxima: Sequence[Candidate], exact: Mapping[Voxel, tuple[float, int]]) -> list[Candidate]:
+        """Return the maxima that are sure to be picks, as nothing higher is known near them."""
         if not maxima:
             return []
         options = self._run.job.picks
@@ -329,17 +362,15 @@ class _Refiner:
         # As picks are compared, in working precision.
         scores = np.array([score for score, _ in exact.values()], self._run.job.search.dtype)
         near = KDTree(voxels)
-        suppressed: set[Voxel] = set()
+        sure: list[Candidate] = []
         for one in sorted(maxima, key=lambda one: (-one.score, one.voxel)):
-            if one.voxel in suppressed or not self._is_far_inside(
-                one.voxel, options.min_distance + FARTHEST, options.boundary
-            ):
+            if not self._is_far_inside(one.voxel, options.min_distance + FARTHEST, options.boundary):
                 continue
             close = np.array(near.query_ball_point(one.voxel, options.min_distance))
             own = (voxels[close] == one.voxel).all(axis=1)
             if (scores[close[~own]] < scores[close[own]]).all():
-                suppressed.update(map(tuple, voxels[close[~own]].tolist()))
-        return [one for one in maxima if one.voxel not in suppressed]
+                sure.append(one)
+        return sure
 
     def _is_far_inside(self, voxel: Voxel, margin: float, boundary: int) -> bool:
         """Tell whether no other tile is near a voxel, nor a border of the target at which there are no picks."""
