@@ -1,5 +1,6 @@
-"""Time per rotation of both engines: against the bare inverse transform, pyTME, and OpenCV's loop over angles."""
+"""Time per rotation of both engines: against the bare inverse transform, pyTME, PowerFit, and loops over angles."""
 
+import contextlib
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -10,11 +11,13 @@ from typing import Any
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
 
 from benchmarks.measuring import Row, Table, Timer, alternate, compare, seconds_per_call
 from benchmarks.peers import Peer
 from benchmarks.search import CellSearch, Search, fastest_cells, rotation_timer
-from scorefold.rotations import plane_rotations, space_rotations
+from scorefold import match
+from scorefold.rotations import angle_to_matrix, plane_rotations, space_rotations
 from scorefold.scoring.fft import available_providers
 from scorefold.scoring.masks import template_mask
 from scorefold.testing.planting import chain_density
@@ -106,18 +109,17 @@ def _in_volume(python: str | None, edge: int, box: int, score: str, repeats: int
             timers[name] = found.timer()
             where = EVERYWHERE if pad_edges else INSIDE
             notes[name] = f"{particle.fft}; {found.describe()}; candidates not rescored; {where}"
-    with tempfile.TemporaryDirectory() as folder:
-        against = ["inverse transform, scipy"]
-        peer = pytme(python, search, Path(folder), score) if python else None
-        try:
-            if peer is not None:
-                timers["pyTME"] = peer.seconds
-                notes["pyTME"] = "cubic; every position"
-                against.append("pyTME")
-            medians = alternate(timers, repeats)
-        finally:
-            if peer is not None:
-                peer.__exit__(None, None, None)
+    against = ["inverse transform, scipy"]
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as peers:
+        if python is not None:
+            timers["pyTME"] = peers.enter_context(pytme(python, search, Path(folder), score)).seconds
+            notes["pyTME"] = "cubic; every position"
+            against.append("pyTME")
+        if python is not None and score == "FLC":  # its mask turns always
+            timers["PowerFit"] = peers.enter_context(powerfit(python, search, Path(folder))).seconds
+            notes["PowerFit"] = "linear, the mask without interpolation; every position"
+            against.append("PowerFit")
+        medians = alternate(timers, repeats)
     title = f"{score}, target {edge}³, template {box}³, one core"
     return Table(title, "rotation", compare(medians, against, notes), [TEMPLATES])
 
@@ -142,13 +144,23 @@ def of_bases(_python: str | None, *, tiny: bool, repeats: int) -> Iterator[Table
 
 def pytme(python: str, search: Search, folder: Path, score: str) -> Peer:
     """Return what measures a rotation of pyTME."""
-    data = folder / "search.npz"
-    np.savez(data, target=search.target, template=search.template, mask=search.mask)
-    return Peer(python, "pytme_rotations.py", data=str(data), score=score, order=3, few=2, many=10)
+    options = {"score": score, "order": 3, "few": 2, "many": 10}
+    return Peer(python, "pytme_rotations.py", data=_stored(search, folder), **options)
+
+
+def powerfit(python: str, search: Search, folder: Path) -> Peer:
+    """Return what measures a rotation of PowerFit, without its filters of the target and of the mask."""
+    return Peer(python, "powerfit_rotations.py", data=_stored(search, folder), few=2, many=10)
+
+
+def _stored(search: Search, folder: Path) -> str:
+    path = folder / "search.npz"
+    np.savez(path, target=search.target, template=search.template, mask=search.mask)
+    return str(path)
 
 
 def in_images(_python: str | None, *, tiny: bool, repeats: int) -> list[Table]:
-    """Compare a search over angles with OpenCV's masked matchTemplate in a loop, and the best poses of both."""
+    """Compare a search over angles with OpenCV and scikit-image in a loop, and the best poses."""
     from skimage import data  # noqa: PLC0415
 
     image = data.brick()[:480, :512].astype(np.float32)
@@ -158,8 +170,10 @@ def in_images(_python: str | None, *, tiny: bool, repeats: int) -> list[Table]:
     height, width = (20, 30) if tiny else (80, 120)
     step = 30.0 if tiny else 1.0
     noise = np.random.default_rng(0).normal(0, 5, image.shape).astype(np.float32)
-    y, x = (40, 50) if tiny else (200, 250)
-    template = image[y : y + height, x : x + width].copy()
+    y, x, angle = (60.0, 80.0, 30.0) if tiny else (220.5, 310.5, 37.0)
+    offsets = np.indices((height, width)).reshape(2, -1) - [[(height - 1) / 2], [(width - 1) / 2]]
+    places = angle_to_matrix(angle) @ offsets + [[y], [x]]
+    template = map_coordinates(image, places, order=3).reshape(height, width)
     image += noise
     rotations = plane_rotations(step)
     timers: dict[str, Timer] = {}
@@ -181,30 +195,50 @@ def in_images(_python: str | None, *, tiny: bool, repeats: int) -> list[Table]:
         found = fastest_cells(cells, 0.3, [90.0] if tiny else [6.0, 12.0, 18.0, 24.0, 36.0])
         timers[name] = found.timer(cells=10**9)
         notes[name] = f"{search.fft}; {mask}; {found.describe()}; candidates not rescored"
-    against: list[str] = []
-    peers: list[Peer] = []
-    with tempfile.TemporaryDirectory() as folder:
+    angles = np.arange(0, 360, 30.0 if tiny else 15.0).tolist()
+    loops: dict[str, tuple[str, dict[str, Any], str]] = {
+        "OpenCV, masked": ("opencv_angles.py", {"masked": True}, "TM_CCOEFF_NORMED, linear"),
+        "OpenCV, not masked": (
+            "opencv_angles.py",
+            {"masked": False},
+            "TM_CCOEFF_NORMED, linear; the corners of the box count",
+        ),
+        "scikit-image, not masked": (
+            "skimage_angles.py",
+            {},
+            "match_template, linear; the corners of the box count",
+        ),
+    }
+    poses = [_best_pose(image, template, step, engine) for engine in ("exact", "compressed")]
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as peers:
         stored = Path(folder) / "search.npz"
         np.savez(stored, image=image, template=template, mask=box)
-        angles = np.arange(0, 360, 30.0 if tiny else 15.0).tolist()
-        for name, masked in (("OpenCV, masked", True), ("OpenCV, not masked", False)):
-            options = {"data": str(stored), "angles": angles, "masked": masked}
-            peers.append(Peer(sys.executable, "opencv_angles.py", **options))
-            timers[name] = peers[-1].seconds
-            corners = "" if masked else "; the corners of the box count"
-            notes[name] = f"TM_CCOEFF_NORMED, linear, {len(angles)} of the angles{corners}"
-            against.append(name)
-        try:
-            medians = alternate(timers, repeats)
-        finally:
-            for peer in peers:
-                peer.__exit__(None, None, None)
-    shape = f"{image.shape[1]}×{image.shape[0]}"
-    return [
-        Table(
-            f"Image {shape}, template {width}×{height}, one core", "angle", compare(medians, against, notes)
-        )
-    ]
+        for name, (script, options, conditions) in loops.items():
+            peer = Peer(sys.executable, script, data=str(stored), angles=angles, **options)
+            timers[name] = peers.enter_context(peer).seconds
+            notes[name] = f"{conditions}; {len(angles)} of the angles"
+        script, options, _ = loops["OpenCV, masked"]
+        every = [step * number for number in range(len(rotations))]
+        with Peer(sys.executable, script, data=str(stored), angles=every, **options) as peer:
+            score, *pose = peer.ask()["best"]
+        poses.append(_pose("OpenCV, masked", score, *pose))
+        medians = alternate(timers, repeats)
+    title = f"Image {image.shape[1]}×{image.shape[0]}, template {width}×{height}, one core"
+    truth = f"{angle:g}°, y {y}, x {x}"
+    best = f"Best of all {len(rotations)} angles, the rectangle as a mask, template from {truth}: {'; '.join(poses)}."
+    return [Table(title, "angle", compare(medians, list(loops), notes), [best])]
+
+
+def _best_pose(image: Array, template: Array, step: float, engine: str) -> str:
+    """Return what a whole search by an engine finds best, as text."""
+    options: dict[str, Any] = {"score": "FLC", "mask": "none", "step": step, "fft": "auto", "top": 1}
+    found = match(image, template, engine=engine, scheduler="serial", refine=False, render=False, **options)
+    (pick,) = found.picks.itertuples()
+    return _pose(f"scorefold, {engine}", pick.score, pick.angle, pick.y, pick.x)
+
+
+def _pose(name: str, score: float, angle: float, y: float, x: float) -> str:
+    return f"{name} {score:.3f} at {angle:g}°, y {y:.1f}, x {x:.1f}"
 
 
 BENCHMARKS: dict[str, Callable[..., Iterable[Table]]] = {

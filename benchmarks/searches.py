@@ -85,8 +85,8 @@ class Planted:
         deviation = 1 / math.sqrt(inside.sum())  # of correlation coefficients of white noise
         tests = len(space_rotations(step)) * (edge - box + 1) ** 3
         threshold = false_positive_threshold(tests, deviation, bounded=True)
-        score = (threshold + norm.ppf(0.9) * deviation) / LEFT
-        noise = float(particle[inside].std()) * math.sqrt(max(1 / score**2 - 1, 0))
+        of_copies = (threshold + norm.ppf(0.9) * deviation) / LEFT
+        noise = float(particle[inside].std()) * math.sqrt(max(1 / of_copies**2 - 1, 0))
         volume = rng.normal(scale=noise, size=(edge,) * 3)
         positions = scattered(rng, volume.shape, copies, 0.85 * box, box / 2 + 1)
         matrices = Rotation.random(copies, random_state=seed).as_matrix()

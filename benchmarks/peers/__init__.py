@@ -25,16 +25,14 @@ def peers_python() -> str | None:
     place = Path.home() / ".cache" / "scorefold" / "peers"
     python = place / "bin" / "python"
     ready = place / "ready"
-    if not ready.exists():
+    wanted = [text.split(";")[0] for text in requires("scorefold") or [] if "bench" in text.partition(";")[2]]
+    if not ready.exists() or ready.read_text().split() != wanted:
         venv.create(place, with_pip=True, clear=True)
-        wanted = [
-            text.split(";")[0] for text in requires("scorefold") or [] if "bench" in text.partition(";")[2]
-        ]
         made = subprocess.run([python, "-m", "pip", "install", "--quiet", *wanted], check=False)
         if made.returncode:
             print(f"peers: {', '.join(wanted)} cannot be installed; their rows are left out", file=sys.stderr)
             return None
-        ready.touch()
+        ready.write_text("\n".join(wanted))
     return str(python)
 
 

@@ -52,6 +52,7 @@ def run(monkeypatch, capsys):
                 "scorefold, compressed 0.3, disk",
                 "OpenCV, masked",
                 "OpenCV, not masked",
+                "scikit-image, not masked",
             ],
         ),
         ("bases", ["tolerance 0.3, 90°"]),
