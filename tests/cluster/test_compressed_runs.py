@@ -19,6 +19,7 @@ from scorefold.cluster.graph import DaskExecutor
 from scorefold.cluster.local import local_cluster
 from scorefold.cluster.match import candidate_tasks, exact_maps
 from scorefold.cluster.match.exact_maps import ExactMaps
+from scorefold.cluster.match.likely_picks import ACROSS
 from scorefold.cluster.match.refine_tasks import read_refined
 from scorefold.errors import InputError
 from scorefold.planning.job import PickOptions
@@ -105,6 +106,7 @@ def maps_made(monkeypatch):
     made = []
 
     def found(maps, *options):
+        assert not maps._run.bases._held, "maps need the memory of bases"
         result = find(maps, *options)
         made.append(len(result[0]))
         return result
@@ -343,8 +345,10 @@ def test_every_pick_is_refined_and_what_is_sure_to_be_suppressed_is_not(targets)
             assert (refined.pose_rotations == matrix).all(axis=(1, 2)).any()
         near = KDTree(picks["positions"])
         candidates_near += int((near.query(candidates["positions"])[0] <= 12).sum()) - len(picks["matrices"])
-        for voxels in (refined.pose_voxels, refined.voxels[refined.maxima]):
-            assert (near.query(voxels)[0] <= 12).sum() == len(picks["matrices"])
+        maxima = refined.voxels[refined.maxima]
+        # Positions of picks lie up to a voxel from the maxima.
+        for voxels, distance in ((refined.pose_voxels, 12), (maxima, 12 - ACROSS - 1)):
+            assert (near.query(voxels)[0] <= distance).sum() == len(picks["matrices"])
     assert candidates_near > 10
 
 
@@ -430,3 +434,12 @@ def test_auto_takes_an_engine_that_can(targets):
     assert (search.engine, search.cell_angle, search.tolerance) == ("exact", None, None)
     request = MatchRequest(targets=images[:1], template=template, **(OPTIONS | {"engine": "auto"}))
     assert prepare_match(request).job.search.engine in ("exact", "compressed")
+
+
+def test_auto_takes_the_exact_engine_where_the_other_has_no_room(targets):
+    *images, template = targets
+    request = MatchRequest(targets=images[:1], template=template, **(OPTIONS | {"memory_limit": 500 * 2**20}))
+    with pytest.raises(InputError, match="memory limit 500 MiB"):
+        prepare_match(request)
+    search = prepare_match(dataclasses.replace(request, engine="auto"))
+    assert search.job.search.engine == "exact"

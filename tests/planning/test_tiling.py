@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -9,8 +10,14 @@ from hypothesis import strategies as st
 from scipy.fft import next_fast_len
 
 from scorefold.errors import InputError
-from scorefold.planning.memory import BASE_BYTES, MemoryModel
-from scorefold.planning.tiling import LARGEST_TRANSFORM, Tiling, choose_tiling
+from scorefold.planning.memory import (
+    BASE_BYTES,
+    HELD_BASES,
+    REFINE_BYTES,
+    MemoryModel,
+    bases_while_refining,
+)
+from scorefold.planning.tiling import LARGEST_TRANSFORM, WORTH, Tiling, choose_tiling
 from scorefold.scoring.score import get_score, score_names
 
 MEBIBYTE = 2**20
@@ -92,7 +99,56 @@ def test_more_memory_never_costs_more_work(problem):
         voxels = math.prod(tiling.fft_shape)
         return math.prod(tiling.grid) * voxels * math.log2(voxels)
 
-    assert work(8 * 2**30) <= work(BASE_BYTES + 100 * MEBIBYTE)
+    assert work(8 * 2**30) <= WORTH * work(BASE_BYTES + 100 * MEBIBYTE)
+
+
+@pytest.mark.parametrize("edge", [160, 192, 224, 256, 320])
+def test_a_larger_transform_is_only_taken_for_much_less_work(edge):
+    """Of all that fits and costs up to a twentieth more than the least, the smallest transform is taken."""
+    shape, box, reach = (edge,) * 3, (48,) * 3, ((23, 24),) * 3
+    chosen = choose_tiling(shape, box, reach, memory(16 * 2**30, box=box))
+    work = {}
+    for count in range(1, 8):
+        cell = -(-edge // count)
+        fft_shape = (next_fast_len((cell if count > 1 else edge - 47) + 47, real=True),) * 3
+        if math.prod(fft_shape) <= LARGEST_TRANSFORM:
+            cell = fft_shape[0] - 47 if count > 1 else edge
+            work[fft_shape] = (-(-edge // cell)) ** 3 * math.prod(fft_shape) * math.log2(math.prod(fft_shape))
+    of_chosen = math.prod(chosen.grid) * math.prod(chosen.fft_shape) * math.log2(math.prod(chosen.fft_shape))
+    assert of_chosen <= WORTH * min(work.values())
+    smaller = [one for one in work if math.prod(one) < math.prod(chosen.fft_shape)]
+    assert all(work[one] > WORTH * min(work.values()) for one in smaller) or of_chosen < min(work.values())
+
+
+def test_who_looks_at_candidates_needs_memory_for_bases_beside_the_tile():
+    exact = memory(box=(48,) * 3)
+    bases = replace(
+        exact, rank=20, basis_bytes=3 * MEBIBYTE, finer_bytes=9 * MEBIBYTE, places_bytes=5 * MEBIBYTE
+    )
+    small, large = (100,) * 3, (200,) * 3
+    assert exact.refine_bytes(large, (400,) * 3) == 0
+    least = BASE_BYTES + REFINE_BYTES + 3 * HELD_BASES + 2 * (3 + 9 + 5) * MEBIBYTE
+    # Eight bytes of a pixel, and more while it is read.
+    assert bases.refine_bytes(small, (400,) * 3) > least + 8 * 148**3
+    assert bases.refine_bytes(small, (400,) * 3) < bases.refine_bytes(large, (400,) * 3)
+    assert bases.refine_bytes(large, (60,) * 3) < bases.refine_bytes(small, (400,) * 3), (
+        "no more than the target"
+    )
+
+
+def test_tiles_leave_room_to_look_at_candidates():
+    shape, box, reach = (400,) * 3, (24,) * 3, ((11, 12),) * 3
+    model = replace(memory(900 * MEBIBYTE, box=box), rank=4, finer_bytes=40 * MEBIBYTE)
+    tiling = choose_tiling(shape, box, reach, model)
+    assert model.refine_bytes(tiling.fft_shape, shape) <= model.limit
+    with pytest.raises(InputError, match="needs"):
+        choose_tiling(shape, box, reach, replace(model, finer_bytes=200 * MEBIBYTE))
+
+
+def test_bases_get_half_of_the_room_and_never_less_than_while_searching():
+    assert bases_while_refining(2**30, 2) == 2**28
+    assert bases_while_refining(2**30, 3) == 2**29 // 3
+    assert bases_while_refining(-5, 2) == HELD_BASES
 
 
 def test_a_small_target_is_one_tile():

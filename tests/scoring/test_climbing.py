@@ -178,7 +178,7 @@ def test_near_a_maximum_may_be_a_ball_or_a_cube():
             np.float32, array_shapes(min_dims=ndim, max_dims=ndim, max_side=7), elements=st.integers(0, 9)
         )
     ),
-    distance=st.floats(0, 4),
+    distance=st.floats(0, 4) | st.just(1e6),
     places=st.lists(st.integers(0, 2**16), min_size=1, max_size=3),
 )
 @settings(deadline=None, max_examples=50)
@@ -189,15 +189,23 @@ def test_nothing_is_climbed_from_what_is_settled(scores, distance, places):
     climber.settle([Candidate(peak, 7, 9.0) for peak in peaks], distance)
     found = [one.voxel for one in climber.maxima(voxels)]
     at = np.array(voxels)
-    # The last of peaks that lie within the distance of each other is settled by none after it.
     near = np.zeros(len(voxels), bool)
     for peak in peaks:
         near |= ((at - peak) ** 2).sum(axis=1) <= distance**2
-        near[voxels.index(peak)] = False
+    near[[voxels.index(peak) for peak in peaks]] = False
+    assert [climber.is_settled(voxel) for voxel in voxels] == near.tolist()
     expected = set(map(tuple, np.argwhere(is_maximum(scores)).tolist()))
     assert sorted(found) == [
         voxel for voxel, settled in zip(voxels, near, strict=True) if voxel in expected and not settled
     ]
+
+
+def test_what_was_settled_before_is_not_any_more():
+    _, climber, _ = climbed(np.zeros((9, 9)), [])
+    climber.settle([Candidate((2, 2), 7, 0.9)], 1)
+    climber.settle([Candidate((6, 6), 7, 0.9)], 1)
+    assert climber.is_settled((6, 5))
+    assert not climber.is_settled((2, 1))
 
 
 def test_next_to_what_is_settled_nothing_seems_to_be_a_maximum():

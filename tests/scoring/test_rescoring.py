@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from scorefold.analyzer import ScoreMoments
+from scorefold.scoring import rescoring
+from scorefold.scoring.basis import Basis
 from scorefold.scoring.rescoring import synthesis_slack
 
 TOLERANCE = 0.3
@@ -103,6 +105,29 @@ def test_scores_do_not_depend_on_what_is_looked_at_together(a_search, ndim, name
         alone = given.best(-np.inf, slice(number, number + 1))
         assert alone.scores[0] == together.scores[number]
         assert alone.rotations[0] == together.rotations[number]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_whether_bases_or_pixels_are_turned_does_not_matter(a_search, monkeypatch, ndim, turned):
+    given = Found(a_search(ndim, turned=turned), count=20)
+    few = given.rescorer._of_cells(given.windows, given.weights, given.found)
+    before = given.rescorer.products
+    monkeypatch.setattr(rescoring, "HELD_BYTES", 0)
+    many = given.rescorer._of_cells(given.windows, given.weights, given.found)
+    assert given.rescorer.products > before
+    for one, other in zip(few, many, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_blocks_of_bases_are_as_large_as_memory_allows(monkeypatch):
+    bases = [(cell, Basis(np.ones((3, 100), np.float32), np.ones((5, 3)), np.ones(5))) for cell in range(7)]
+    monkeypatch.setattr(rescoring, "BLOCK_ROWS", 9)
+    assert [len(block) for block in rescoring._blocks(bases)] == [3, 3, 1]
+    monkeypatch.setattr(rescoring, "BLOCK_BYTES", 7 * 400)
+    assert [len(block) for block in rescoring._blocks(bases)] == [2, 2, 2, 1]
+    monkeypatch.setattr(rescoring, "BLOCK_BYTES", 1)
+    assert [cell for block in rescoring._blocks(bases) for cell, _ in block] == list(range(7))
 
 
 def test_voxels_without_a_score_have_none(a_search):

@@ -134,8 +134,8 @@ class BasisSize:
         The bases of one partial, as they are read to search with them.
     finer_bytes : int
         Those by which candidates are looked at.
-    turns_bytes : int
-        Where the voxels come from when a basis is turned with the grid.
+    places_bytes : int
+        Where voxels come from when a basis is turned with the grid.
     """
 
     rank: int
@@ -143,7 +143,7 @@ class BasisSize:
     cell_bytes: int
     partial_bytes: int
     finer_bytes: int
-    turns_bytes: int
+    places_bytes: int
 
 
 def basis_size(search: SearchOptions, template: Template, rotations: NDArray[np.float64]) -> BasisSize:
@@ -178,12 +178,23 @@ def basis_size(search: SearchOptions, template: Template, rotations: NDArray[np.
         cells.largest * voxels * (2 if mask_rank else 1),
         BASES_OF_A_PARTIAL * (rank + mask_rank) * voxels,
         BASES_OF_A_PARTIAL * finer_rank * voxels,
-        2 * cells.turns * voxels if cells.turns > 1 else 0,
+        filters.places_bytes,
     )
 
 
 class CellSample:
-    """A typical cell of a search, and what it costs on one core; with `tiles`, the number of all that share bases.
+    """A typical cell of a search, and what it costs on one core.
+
+    Parameters
+    ----------
+    search : SearchOptions
+        With cells.
+    template, rotations, transforms
+        As for `ExactEngine`.
+    fft_shape : tuple of int
+        Of the tile that is measured.
+    tiles : int
+        How many tiles share the bases.
 
     Attributes
     ----------

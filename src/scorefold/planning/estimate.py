@@ -107,6 +107,7 @@ def estimate(
             worker_bytes,
             memory.leaf_bytes(group.tiling.fft_shape, tiles),
             memory.merge_bytes(group.tiling.fft_shape, tiles) if blocks > 1 else 0,
+            memory.refine_bytes(group.tiling.fft_shape, group.tiling.target_shape),
             memory.compress_bytes(),
         )
     return Estimate(

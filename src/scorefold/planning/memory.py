@@ -14,12 +14,25 @@ HELD_BASES = 2**25
 """Memory for bases that a worker keeps from cell to cell."""
 
 REFINE_BYTES = 2**28
-"""What looking at candidates takes beside bases: windows, turned templates and products."""
+"""What looking at candidates takes beside bases and pixels: windows, turned templates, rough bases and products."""
 
 
-def bases_while_refining(limit: int) -> int:
-    """Return the memory for the bases of one kind while candidates are looked at, and no maps of bases are held."""
-    return max(HELD_BASES, (limit - BASE_BYTES - REFINE_BYTES) // 4)
+def refine_bytes(fft_shape: Shape, target_shape: Shape, box: Shape, itemsize: int, places_bytes: int) -> int:
+    """Return the memory of a worker that looks at the candidates of a tile, but for bases.
+
+    Around the tile there are as many positions as half the box, which is how far picks suppress each other if not told
+    otherwise: pixels while they are read, and the best synthesised scores and what is known of them.
+    """
+    voxels = math.prod(min(f, n) + b for f, n, b in zip(fft_shape, target_shape, box, strict=True))
+    return BASE_BYTES + REFINE_BYTES + 2 * places_bytes + (3 * 8 + itemsize + 1) * voxels
+
+
+def bases_while_refining(room: int, kinds: int) -> int:
+    """Return the memory for the bases of one kind of several while candidates are looked at, and no maps are made.
+
+    Half of the room is for what is found, and for bases that are being read.
+    """
+    return max(HELD_BASES, room // 2 // kinds)
 
 
 @dataclass(frozen=True)
@@ -44,7 +57,7 @@ class MemoryModel:
         The turned templates of the largest cell, under the mask.
     basis_bytes, finer_bytes : int
         The bases of one partial: those that are searched with, and those by which candidates are looked at.
-    turns_bytes : int
+    places_bytes : int
         Where voxels come from when a basis is turned with the grid.
     """
 
@@ -57,7 +70,7 @@ class MemoryModel:
     cell_bytes: int = 0
     basis_bytes: int = 0
     finer_bytes: int = 0
-    turns_bytes: int = 0
+    places_bytes: int = 0
 
     @property
     def state_bytes(self) -> int:
@@ -85,7 +98,7 @@ class MemoryModel:
         transforms = 4 * voxels * self.itemsize + 4 * voxels * 8
         basis = self.rank * self.itemsize * self._positions(fft_shape)
         if self.rank:
-            basis += 2 * HELD_BASES + 2 * self.basis_bytes + self.turns_bytes
+            basis += 2 * HELD_BASES + 2 * self.basis_bytes + self.places_bytes
         return transforms + 3 * voxels * 8 + 3 * self._spectrum(fft_shape, "double") + basis
 
     def spectra_bytes(self, fft_shape: Shape) -> int:
@@ -97,6 +110,16 @@ class MemoryModel:
         """Return the peak memory of a worker that computes a leaf of so many tiles."""
         held = self.spectra_bytes(fft_shape) if tiles > 1 else 0
         return BASE_BYTES + self.shared_bytes(fft_shape) + held + tiles * self.tile_bytes(fft_shape)
+
+    def refine_bytes(self, fft_shape: Shape, target_shape: Shape) -> int:
+        """Return the peak memory of a worker that looks at the candidates of a tile; 0 for the exact engine.
+
+        Scores of that are final: the pixels alone are read again, and are less than what a leaf needs.
+        """
+        if not self.rank:
+            return 0
+        least = refine_bytes(fft_shape, target_shape, self.box, self.itemsize, self.places_bytes)
+        return least + 3 * HELD_BASES + 2 * (self.basis_bytes + self.finer_bytes)
 
     def compress_bytes(self) -> int:
         """Return the peak memory of a worker that makes bases: a cell, its Gram matrix's work, bases and their copy."""

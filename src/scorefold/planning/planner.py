@@ -105,7 +105,7 @@ def make_plan(
             cell_bytes=size.cell_bytes,
             basis_bytes=size.partial_bytes,
             finer_bytes=size.finer_bytes,
-            turns_bytes=size.turns_bytes,
+            places_bytes=size.places_bytes,
         )
         if memory.compress_bytes() > memory_limit:
             raise InputError(
@@ -170,10 +170,15 @@ def resolve_engine(
     InputError
         If the engine is unknown or cannot do this search; as `make_plan`.
     """
-    if search.engine == "exact":
-        return choose_engine(search, template, rotations, provider(search.fft), ())
     memory = replace(_memory(template, search, memory_limit), rank=TYPICAL_RANK)
-    tilings = _tilings(shapes, template, search, memory)
+    try:
+        tilings = _tilings(shapes, template, search, memory) if search.engine != "exact" else {}
+    except InputError:
+        if search.engine != "auto":
+            raise
+        tilings = {}  # the exact engine needs less memory
+    if not tilings:
+        return choose_engine(replace(search, engine="exact"), template, rotations, provider(search.fft), ())
     typical = max((tiling.fft_shape for tiling, _ in tilings.values()), key=lambda shape: int(np.prod(shape)))
     wisdom = provider(search.fft).learn([typical], template.box, sorted({search.dtype, "float64"}))
     return choose_engine(search, template, rotations, provider(search.fft, wisdom), typical, _count(tilings))

@@ -117,7 +117,7 @@ def _axis_choices(length: int, box: int, reach: tuple[int, int]) -> list[tuple[i
 def choose_tiling(
     target_shape: Shape, box: Shape, reach: tuple[tuple[int, int], ...], memory: MemoryModel
 ) -> Tiling:
-    """Choose the tiling with the least transform work per rotation among those that fit the memory.
+    """Choose the smallest transform among those that fit the memory and take hardly more work than the least.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def choose_tiling(
     for choice in itertools.product(*axes):
         cell, fft_shape = tuple(c for c, _ in choice), tuple(f for _, f in choice)
         voxels = math.prod(fft_shape)
-        needed = memory.leaf_bytes(fft_shape, tiles=1)
+        needed = max(memory.leaf_bytes(fft_shape, tiles=1), memory.refine_bytes(fft_shape, target_shape))
         smallest = min(smallest, needed)
         if needed > memory.limit or voxels > largest:
             continue

@@ -133,6 +133,11 @@ class CellFilters:
         """Whether every rotation has a mask of its own."""
         return isinstance(self.score, LocalScore)
 
+    @property
+    def places_bytes(self) -> int:
+        """Memory for where voxels come from when bases are turned with the grid; as much for the turns back."""
+        return 4 * self.cells.turns * int(self.inside.sum()) if self.cells.turns > 1 else 0
+
     def of_rotation(self, rotation_id: int) -> NDArray[np.float32]:
         """Return the filter of a rotation, shape (v,): its values where `inside` is true."""
         if self.masks_turn:
@@ -204,16 +209,16 @@ class CellFilters:
         return turned
 
     @functools.cached_property
-    def _places(self) -> list[NDArray[np.intp]]:
+    def _places(self) -> list[NDArray[np.int32]]:
         """From where, of what lies inside, values come when they are turned by the rotations of a grid."""
         number = np.cumsum(self.inside).reshape(self.inside.shape) - 1
         turns = grid_rotations(self.inside.ndim)
-        return [turned_with_grid(number, turn)[self.inside] for turn in turns]
+        return [turned_with_grid(number, turn)[self.inside].astype(np.int32) for turn in turns]
 
     @functools.cached_property
-    def _places_back(self) -> list[NDArray[np.intp]]:
+    def _places_back(self) -> list[NDArray[np.int32]]:
         """The same for the turns back."""
-        return [np.argsort(places) for places in self._places]
+        return [np.argsort(places).astype(np.int32) for places in self._places]
 
     def in_box(self, vector: Array) -> Array:
         """Return what lies inside as an array of the search box."""

@@ -140,7 +140,7 @@ class Climber:
 
     def maxima(self, voxels: Sequence[Voxel]) -> list[Candidate]:
         """Return the maxima of the exact scores that the voxels of candidates lead to, but for those settled."""
-        climbing = [voxel for voxel in voxels if not self._is_settled(voxel)]
+        climbing = [voxel for voxel in voxels if not self.is_settled(voxel)]
         climbed = set(climbing)
         self._look(dict.fromkeys(self._promising(climbing, self._at_least, -np.inf), self._at_least))
         maxima: list[Candidate] = []
@@ -154,7 +154,7 @@ class Climber:
                     maxima.append(Candidate(top, rotation_id, score))
                     continue
                 for other in self._beyond(voxel) if top is None else [top]:
-                    if other not in climbed and not self._is_settled(other):
+                    if other not in climbed and not self.is_settled(other):
                         climbed.add(other)
                         climbing.append(other)
         return maxima
@@ -162,21 +162,27 @@ class Climber:
     def settle(self, peaks: Iterable[Candidate], distance: float) -> None:
         """Climb no more from or to what lies no further than this (Euclidean) from peaks, and is none of them.
 
-        It is still looked at where it lies next to what is known, and might be higher.
+        It is still looked at where it lies next to what is known, and might be higher. What was settled before is not
+        any more.
         """
-        reach = math.floor(distance)
-        offsets = np.indices((2 * reach + 1,) * self._settled.ndim) - reach
-        ball = (offsets**2).sum(axis=0) <= distance**2
+        self._settled[...] = False
+        peaks, reach = list(peaks), max(math.floor(distance), 0)
         for peak in peaks:
             place = self._place(peak.voxel)
-            there = tuple(slice(max(a - reach, 0), a + reach + 1) for a in place)
-            self._settled[there] |= ball[
-                tuple(
-                    slice(max(reach - a, 0), reach - a + n)
-                    for a, n in zip(place, self._settled.shape, strict=True)
-                )
+            there = tuple(
+                slice(max(a - reach, 0), min(a + reach + 1, n))
+                for a, n in zip(place, self._settled.shape, strict=True)
+            )
+            away = np.ogrid[
+                tuple(slice(part.start - a, part.stop - a) for part, a in zip(there, place, strict=True))
             ]
-            self._settled[place] = False
+            self._settled[there] |= sum(offsets.astype(np.int64) ** 2 for offsets in away) <= distance**2
+        for peak in peaks:
+            self._settled[self._place(peak.voxel)] = False
+
+    def is_settled(self, voxel: Voxel) -> bool:
+        """Tell whether nothing is climbed from a voxel; see `settle`."""
+        return bool(self._settled[self._place(voxel)])
 
     def look_around(self, maxima: Sequence[Candidate], distance: float, norm: float) -> list[Candidate]:
         """Look for what is higher than maxima near them, and return those for which there may be more.
@@ -200,6 +206,18 @@ class Climber:
                 wanted[rival] = min(one.score, wanted.get(rival, np.inf))
         self._look(wanted)
         return list(rivals)
+
+    def make_sure(self, maxima: Sequence[Candidate], distance: float) -> None:
+        """Look at all that may be higher than maxima no further from them than this (Euclidean), whatever its residual.
+
+        That is judged by the largest one, while candidates are judged by the typical one.
+        """
+        wanted: dict[Voxel, float] = {}
+        for one in maxima:
+            enough = self._enough(one.score, self._largest_residual, NOISE_STDS)
+            for rival in self._promising(self._near(one.voxel, distance, 2, enough), one.score, enough):
+                wanted[rival] = min(one.score, wanted.get(rival, np.inf))
+        self._look(wanted)
 
     def _top(self, voxel: Voxel) -> Voxel | None:
         """Return the highest of a voxel and those next to it, if any is known; of equal ones the first in C order."""
@@ -231,7 +249,7 @@ class Climber:
             if known and self._beside is not None:
                 at_least, enough = self._beside, -np.inf
             for other in self._promising(self._around(voxel), at_least, enough):
-                if known or not self._is_settled(other):
+                if known or not self.is_settled(other):
                     wanted[other] = min(at_least, wanted.get(other, np.inf))
         return wanted
 
@@ -242,26 +260,29 @@ class Climber:
         rivals: dict[Candidate, list[Voxel]] = {}
         known = KDTree(list(self.exact))
         scores = np.array([score for score, _ in self.exact.values()])
-        apart = math.floor(distance)
         for one in maxima:
             if scores[known.query_ball_point(one.voxel, distance, p=norm)].max() > one.score:
                 continue
-            start = [max(v - apart, a) for v, a in zip(one.voxel, self._whole.start, strict=True)]
-            first = self._place(start)
-            cube = tuple(
-                slice(a, v - w + apart + 1)
-                for a, v, w in zip(first, one.voxel, self._whole.start, strict=True)
-            )
-            synthesised = self._synthesised[cube]
             enough = self._enough(one.score, self._typical_residual)
-            voxels = np.argwhere(synthesised >= enough) + start
-            voxels = voxels[np.linalg.norm(voxels - one.voxel, norm, axis=1) <= distance]
-            order = np.argsort(-synthesised[tuple((voxels - start).T)], kind="stable")
-            near = map(tuple, voxels[order].tolist())
+            near = self._near(one.voxel, distance, norm, enough)
             best = list(itertools.islice(self._promising(near, one.score, enough), RIVALS))
             if best:
                 rivals[one] = best
         return rivals
+
+    def _near(self, voxel: Voxel, distance: float, norm: float, enough: float) -> Iterator[Voxel]:
+        """Yield the voxels near one that have at least a synthesised score, the highest first."""
+        apart = math.floor(distance)
+        start = [max(v - apart, a) for v, a in zip(voxel, self._whole.start, strict=True)]
+        cube = tuple(
+            slice(a, v - w + apart + 1)
+            for a, v, w in zip(self._place(start), voxel, self._whole.start, strict=True)
+        )
+        synthesised = self._synthesised[cube]
+        voxels = np.argwhere(synthesised >= enough) + start
+        voxels = voxels[np.linalg.norm(voxels - voxel, norm, axis=1) <= distance]
+        order = np.argsort(-synthesised[tuple((voxels - start).T)], kind="stable")
+        yield from (tuple(voxels[number].tolist()) for number in order)
 
     def _promising(self, near: Iterable[Voxel], at_least: float, enough: float) -> Iterator[Voxel]:
         """Yield those voxels whose scores are not known, and may be of interest by all that is known."""
@@ -310,9 +331,6 @@ class Climber:
                 for v, a, n in zip(voxel, self._whole.start, self._whole.shape, strict=True)
             )
         )
-
-    def _is_settled(self, voxel: Voxel) -> bool:
-        return bool(self._settled[self._place(voxel)])
 
     def _place(self, voxel: Sequence[int]) -> Voxel:
         return tuple(v - a for v, a in zip(voxel, self._whole.start, strict=True))

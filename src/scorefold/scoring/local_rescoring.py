@@ -104,17 +104,18 @@ class LocalRescorer(Rescorer):
         )
 
     def _of_cells(self, windows: LocalWindows, weights: Array, signal: Array) -> tuple[Array, Array]:
-        cells = len(self._filters.cells)
-        highest, lowest = np.full((cells, len(weights)), -np.inf), np.full(len(weights), -np.inf)
-        for cell in range(cells):
-            rough = self._rough(self._filters.cells.model(cell))
-            low, high = self._bounds(cell, rough, windows, weights, signal, ROUGH_STDS)
-            highest[cell], lowest = high.max(axis=0), np.maximum(lowest, low.max(axis=0))
+        cells = self._filters.cells
+        highest, lowest = np.full((len(cells), len(weights)), -np.inf), np.full(len(weights), -np.inf)
+        for model in range(0, len(cells), cells.turns):
+            rough = self._rough(model)
+            for cell in range(model, model + cells.turns):
+                low, high = self._bounds(cell, rough, windows, weights, signal, ROUGH_STDS)
+                highest[cell], lowest = high.max(axis=0), np.maximum(lowest, low.max(axis=0))
         return highest, lowest
 
     def _turned_back(self, windows: LocalWindows, turn: int) -> LocalWindows:
-        values, squares = (self._filters.turned_back(one, turn) for one in (windows.values, windows.squares))
-        return replace(windows, values=values, squares=squares)
+        turned = super()._turned_back
+        return replace(windows, values=turned(windows.values, turn), squares=turned(windows.squares, turn))
 
     def _scores(
         self,

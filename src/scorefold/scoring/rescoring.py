@@ -39,12 +39,12 @@ ROUGH_STDS = 4.5
 LEAST_RESIDUAL = 1e-3
 """Smaller ones are lost in the rounding of single precision."""
 
-BLOCK_ROWS = 128
-"""Basis templates that windows are multiplied with together."""
+BLOCK_ROWS, BLOCK_BYTES = 128, 2**25
+"""Basis templates that windows are multiplied with together, at most, and memory for them."""
 
-VOXEL_PRODUCTS, TURN_PRODUCTS, GROUP_PRODUCTS = 500_000, 64, 100_000
-"""Products that take as long as all that is done once for a voxel, a voxel of a template that is turned, and a group of
-rotations that are scored together (measured)."""
+VOXEL_PRODUCTS, TURN_PRODUCTS, GRID_PRODUCTS, GROUP_PRODUCTS = 500_000, 64, 8, 100_000
+"""Products that take as long as all that is done once for a voxel, a voxel of a template that is turned, one that is
+turned with the grid, and a group of rotations that are scored together (measured)."""
 
 TOGETHER = 8
 """Rotations that are scored before the best so far is looked at; always as many, whose products round alike."""
@@ -121,6 +121,7 @@ class Rescorer:
         self._finer = finer
         self._std = std
         self._held_rough: dict[int, Basis] = {}
+        self._rough_bytes = 0
         held = max(TOGETHER, HELD_BYTES // (4 * int(filters.inside.sum())))
         self._filter = lru_cache(held)(filters.of_rotation)
 
@@ -191,11 +192,14 @@ class Rescorer:
         """Return how high the scores of each cell may be by the rough bases, and how low the best of all."""
         filters, cells = self._filters, self._filters.cells
         highest, lowest = np.full((len(cells), len(weights)), -np.inf), np.full(len(weights), -np.inf)
+        # Few windows are turned once and for all.
+        held = windows.nbytes * cells.turns <= HELD_BYTES
+        turned = [self._turned_back(windows, turn) for turn in range(cells.turns if held else 0)]
         for bases in _blocks((model, self._rough(model)) for model in range(0, len(cells), cells.turns)):
             # One product for many bases: windows are too large to be read from memory for each.
             vectors = np.asfortranarray(np.concatenate([basis.vectors for _, basis in bases]))
             for turn in range(cells.turns):
-                maps = filters.turned(vectors, turn) @ windows.T
+                maps = vectors @ turned[turn].T if held else self._turned(vectors, turn) @ windows.T
                 first = 0
                 for model, basis in bases:
                     self._count(basis, len(weights))
@@ -219,11 +223,17 @@ class Rescorer:
         basis = self._held_rough.get(model)
         if basis is None:
             basis = self._coarse(model).leading(ROUGH)
-            if (len(self._held_rough) + 1) * basis.vectors.nbytes <= HELD_BYTES:
+            if self._rough_bytes + basis.vectors.nbytes <= HELD_BYTES:
                 self._held_rough[model] = basis
+                self._rough_bytes += basis.vectors.nbytes
         return basis
 
+    def _turned(self, vectors: Array, turn: int) -> Array:
+        self._products += GRID_PRODUCTS * vectors.size * (turn > 0)
+        return self._filters.turned(vectors, turn)
+
     def _turned_back(self, windows: Any, turn: int) -> Any:
+        self._products += GRID_PRODUCTS * windows.size * (turn > 0)
         return self._filters.turned_back(windows, turn)
 
     def _promising(
@@ -271,10 +281,12 @@ class Rescorer:
         By the basis of its model: whatever is less is turned, that or the windows.
         """
         self._count(basis, len(weights))
-        turned = self._filters.of_model
+        turned, turn = self._filters.of_model, cell % self._filters.cells.turns
         if len(weights) < basis.rank:
-            windows = self._turned_back(windows, cell % self._filters.cells.turns)
+            windows = self._turned_back(windows, turn)
             turned = self._filters.rows_of_model
+        else:
+            self._products += GRID_PRODUCTS * basis.vectors.size * (turn > 0)
         basis = turned(basis, cell)
         low, high = self._scores(cell, basis, windows, weights, turned)
         rho = basis.residuals.astype(np.float64)[:, np.newaxis]
@@ -330,7 +342,8 @@ def _blocks(bases: Iterable[tuple[int, Basis]]) -> Iterator[list[tuple[int, Basi
     """Yield cells and their bases, as many together as a product of matrices likes."""
     block: list[tuple[int, Basis]] = []
     for cell, basis in bases:
-        if block and sum(each.rank for _, each in block) + basis.rank > BLOCK_ROWS:
+        rows = sum(each.rank for _, each in block) + basis.rank
+        if block and (rows > BLOCK_ROWS or rows * basis.vectors[:1].nbytes > BLOCK_BYTES):
             yield block
             block = []
         block.append((cell, basis))

@@ -4,14 +4,14 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scorefold.errors import DamagedPartialError
-from scorefold.planning.memory import HELD_BASES
+from scorefold.planning.memory import HELD_BASES, bases_while_refining, refine_bytes
 from scorefold.planning.node import Node
 from scorefold.planning.plan import Plan
 from scorefold.scoring.basis import Basis, MaskBasis
@@ -110,6 +110,10 @@ class StoredBases:
             self._most = HELD_BASES
             self._drop()
 
+    def drop(self) -> None:
+        """Give back what is kept in memory."""
+        self._held.clear()
+
     def _drop(self) -> None:
         while len(self._held) > 1 and sum(map(_bytes, self._held.values())) > self._most:
             self._held.popitem(last=False)
@@ -177,3 +181,34 @@ class StoredMaskBases(StoredBases):
 
 def _bytes(bases: list[Basis]) -> int:
     return sum(basis.vectors.nbytes + basis.coefficients.nbytes for basis in bases)
+
+
+@contextmanager
+def keeping_bases(run: "MatchRun") -> Iterator[None]:
+    """Keep as many bases in memory as there is room for while no maps are made of them."""
+    with ExitStack() as kept:
+        if run.compressed:
+            kinds, itemsize = _kinds(run), np.dtype(run.job.search.dtype).itemsize
+            room = run.memory_limit - max(
+                refine_bytes(
+                    group.tiling.fft_shape,
+                    group.tiling.target_shape,
+                    run.plan.box,
+                    itemsize,
+                    run.filters.places_bytes,
+                )
+                for group in run.plan.groups
+            )
+            for bases in kinds:
+                kept.enter_context(bases.keeping(bases_while_refining(room, len(kinds))))
+        yield
+
+
+def drop_bases(run: "MatchRun") -> None:
+    """Give back the memory of bases, for what needs it more."""
+    for bases in _kinds(run):
+        bases.drop()
+
+
+def _kinds(run: "MatchRun") -> list[StoredBases]:
+    return [run.bases, run.finer_bases, *([run.mask_bases] if run.filters.masks_turn else [])]

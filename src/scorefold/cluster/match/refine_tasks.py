@@ -1,18 +1,18 @@
 """The task that scores the candidates in the tiles of a batch exactly, and refines their rotations and positions."""
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from scorefold.analyzer.peaks import maximum_radius
+from scorefold.cluster.match.bases import drop_bases, keeping_bases
 from scorefold.cluster.match.candidate_tasks import FARTHEST, REACH
 from scorefold.cluster.match.exact_maps import ExactMaps
+from scorefold.cluster.match.likely_picks import LikelyPicks, Scores
 from scorefold.cluster.match.result_map import ResultMap
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.run import one_line
@@ -105,7 +105,7 @@ def refine(run: MatchRun, node: Node) -> str:
     found = _Found(len(run.job.template_shape))
     failures: dict[str, str] = {}
     if run.compressed or run.refining_step:
-        with run.keeping_bases():
+        with keeping_bases(run):
             failures = _refine_tiles(run, node, found)
     run.store.commit(node.key, arrays=found.arrays(), summary={"failures": failures})
     return node.key
@@ -226,7 +226,8 @@ class _Refiner:
         self._index = index
         self._tile = tile
         group = run.plan.group_of(batch)
-        self._all_tiles, self._fft_shape = group.tiles, group.tiling.fft_shape
+        self._fft_shape = group.tiling.fft_shape
+        self._likely = LikelyPicks(run.job.picks, run.job.search.dtype, tile, group.tiles)
         self._threshold, self._std = candidates.threshold, candidates.std
         self._candidates = [
             Candidate(tuple(voxel), rotation, score)
@@ -269,6 +270,22 @@ class _Refiner:
         # Positions follow from the scores next to them, where poses are not refined.
         beside = None if run.refining_step else run.job.search.score_threshold
         maps = ExactMaps(run, self._whole, self._pixels, self._fft_shape)
+        try:
+            exact, maxima, kept = self._looked_at(beside, maps.products)
+        except TooMuchWorkError:
+            drop_bases(run)
+            exact, maxima = maps.found(self._threshold, beside)
+            kept = self._likely.not_suppressed(maxima, exact) if run.refining_step else []
+        for voxel, (score, rotation_id) in exact.items():
+            found.add_score(self._index, voxel, score, rotation_id)
+        for one in maxima:
+            found.add_maximum(self._index, one.voxel)
+        return kept
+
+    def _looked_at(
+        self, beside: float | None, most_products: float
+    ) -> tuple[Scores, list[Candidate], list[Candidate]]:
+        """Look at voxels one by one; return their scores, the maxima among them, and those that may be picks."""
         climber = Climber(
             *self._rescorer(),
             self._whole,
@@ -276,23 +293,18 @@ class _Refiner:
             self._synthesised,
             at_least=self._threshold,
             std=self._std,
-            residuals=run.residuals,
+            residuals=self._run.residuals,
             reach=REACH,
             beside=beside,
-            most_products=maps.products,
+            most_products=most_products,
         )
-        try:
-            maxima = self._maxima(climber)
-            kept = self._may_be_picked(climber, maxima, self._apart, np.inf)
-            exact = climber.exact
-        except TooMuchWorkError:
-            exact, maxima = maps.found(self._threshold, beside)
-            kept = self._not_suppressed(maxima, exact) if run.refining_step else []
-        for voxel, (score, rotation_id) in exact.items():
-            found.add_score(self._index, voxel, score, rotation_id)
-        for one in maxima:
-            found.add_maximum(self._index, one.voxel)
-        return kept
+        if self._run.filters.masks_turn:
+            # Beside a jump of contrast maps tell too little of what is the highest.
+            maxima = climber.maxima([one.voxel for one in self._candidates])
+        else:
+            maxima = self._likely.maxima(climber, self._candidates)
+        kept = self._likely.looked_around(climber, maxima, self._apart, np.inf)
+        return climber.exact, maxima, kept
 
     def _rescorer(self) -> tuple[Rescorer, Callable[[Sequence[Voxel]], Array]]:
         """Return what scores voxels exactly, and what it wants to know of them."""
@@ -308,81 +320,6 @@ class _Refiner:
             everywhere=run.job.search.pad_edges,
         )
         return LocalRescorer(*bases, run.mask_bases.of_model, std=self._std), room
-
-    def _maxima(self, climber: Climber) -> list[Candidate]:
-        """Climb from all candidates: at first from the highest, as near to those that prove to be picks is no other."""
-        voxels = [one.voxel for one in self._candidates]
-        if self._run.filters.masks_turn:
-            # Beside a jump of contrast maps tell too little of what is the highest.
-            return climber.maxima(voxels)
-        min_distance = self._run.job.picks.min_distance
-        near = KDTree(voxels).query_ball_point(voxels, min_distance)
-        scores = np.array([one.score for one in self._candidates])
-        first = [scores[index] == scores[others].max() for index, others in enumerate(near)]
-        maxima = climber.maxima(list(itertools.compress(voxels, first)))
-        self._may_be_picked(climber, maxima, min_distance, 2)
-        climber.settle(self._sure(maxima, climber.exact), min_distance)
-        maxima += climber.maxima([voxel for voxel, done in zip(voxels, first, strict=True) if not done])
-        return list(dict.fromkeys(maxima))
-
-    def _may_be_picked(
-        self, climber: Climber, maxima: Sequence[Candidate], distance: float, norm: float
-    ) -> list[Candidate]:
-        """Return the maxima that may be picks, after a look at what may be higher near them."""
-        done: set[Candidate] = set()
-        while True:
-            # What is found may show that a maximum is none of the picks, and suppresses none.
-            kept = self._not_suppressed(maxima, climber.exact)
-            new = [one for one in kept if one not in done]
-            if not new:
-                return kept
-            done.update(set(new).difference(climber.look_around(new, distance, norm)))
-
-    def _not_suppressed(
-        self, maxima: Sequence[Candidate], exact: Mapping[Voxel, tuple[float, int]]
-    ) -> list[Candidate]:
-        """Return the maxima but for those too close to one that is sure to be a pick."""
-        sure = self._sure(maxima, exact)
-        if not sure:
-            return list(maxima)
-        distance, _ = KDTree([one.voxel for one in sure]).query([one.voxel for one in maxima])
-        picks = set(sure)
-        return [
-            one
-            for one, far in zip(maxima, distance, strict=True)
-            if one in picks or far > self._run.job.picks.min_distance
-        ]
-
-    def _sure(self, maxima: Sequence[Candidate], exact: Mapping[Voxel, tuple[float, int]]) -> list[Candidate]:
-        """Return the maxima that are sure to be picks, as nothing higher is known near them."""
-        if not maxima:
-            return []
-        options = self._run.job.picks
-        voxels = np.array(list(exact))
-        # As picks are compared, in working precision.
-        scores = np.array([score for score, _ in exact.values()], self._run.job.search.dtype)
-        near = KDTree(voxels)
-        sure: list[Candidate] = []
-        for one in sorted(maxima, key=lambda one: (-one.score, one.voxel)):
-            if not self._is_far_inside(one.voxel, options.min_distance + FARTHEST, options.boundary):
-                continue
-            close = np.array(near.query_ball_point(one.voxel, options.min_distance))
-            own = (voxels[close] == one.voxel).all(axis=1)
-            if (scores[close[~own]] < scores[close[own]]).all():
-                sure.append(one)
-        return sure
-
-    def _is_far_inside(self, voxel: Voxel, margin: float, boundary: int) -> bool:
-        """Tell whether no other tile is near a voxel, nor a border of the target at which there are no picks."""
-        tile, first, last = self._tile, self._all_tiles[0], self._all_tiles[-1]
-        return all(
-            (tile.start[axis] == first.start[axis] or v - tile.start[axis] >= margin)
-            and (
-                tile.start[axis] == last.start[axis] or tile.start[axis] + tile.shape[axis] - 1 - v >= margin
-            )
-            and min(v, tile.target_shape[axis] - 1 - v) >= boundary
-            for axis, v in enumerate(voxel)
-        )
 
 
 def _grown(tile: Tile, margin: int) -> Tile:

@@ -3,7 +3,6 @@
 import json
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import cached_property, partial
 from typing import Any
@@ -26,7 +25,6 @@ from scorefold.errors import InputError, StoreError
 from scorefold.io import TargetSource, read_region
 from scorefold.planning.content import examine
 from scorefold.planning.job import MatchJob, Target, canonical_digest, file_stamp
-from scorefold.planning.memory import bases_while_refining
 from scorefold.planning.node import Node
 from scorefold.planning.plan import Plan
 from scorefold.planning.planner import search_template
@@ -201,15 +199,6 @@ class MatchRun(Run):
     def mask_bases(self) -> StoredMaskBases:
         """The committed bases of masks that turn with the template."""
         return StoredMaskBases(self.store, self.plan, self.filters)
-
-    @contextmanager
-    def keeping_bases(self) -> Iterator[None]:
-        """Keep as many bases in memory as there is room for while no maps are made of them."""
-        most = bases_while_refining(self.memory_limit)
-        with ExitStack() as kept:
-            for bases in (self.bases, self.finer_bases, self.mask_bases) if self.compressed else ():
-                kept.enter_context(bases.keeping(most))
-            yield
 
     def engine(self, fft_shape: tuple[int, ...]) -> Engine:
         """Return the engine for one transform shape."""
