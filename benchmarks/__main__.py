@@ -12,10 +12,16 @@ from benchmarks.measuring import THREADS, machine
 def main() -> None:
     """Run what the command line names."""
     os.environ.update(THREADS)  # before anything that starts threads is imported
-    from benchmarks import inspection, rotations, runs, searches  # noqa: PLC0415
+    from benchmarks import inspection, rotations, runs, searches, tiles  # noqa: PLC0415
     from benchmarks.peers import peers_python  # noqa: PLC0415
 
-    benchmarks = {**rotations.BENCHMARKS, **inspection.BENCHMARKS, **runs.BENCHMARKS, **searches.BENCHMARKS}
+    benchmarks = {
+        **rotations.BENCHMARKS,
+        **inspection.BENCHMARKS,
+        **runs.BENCHMARKS,
+        **searches.BENCHMARKS,
+        **tiles.BENCHMARKS,
+    }
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(benchmarks)}; default: all")
     parser.add_argument("--repeats", type=int, default=7, help="rounds that are counted (default 7)")

@@ -56,6 +56,7 @@ def run(monkeypatch, capsys):
             ],
         ),
         ("bases", ["tolerance 0.3, 90°"]),
+        ("tiles", ["40×40×40, 1 tile", "40×40×15, 4 tiles"]),
         ("figures", ["scorefold", "matplotlib"]),
         ("merges", ["leaf", "merges, share of a leaf"]),
         pytest.param("units", ["piece of work without work"], marks=pytest.mark.system),
@@ -100,5 +101,5 @@ def test_a_wrong_name_is_refused_with_the_names_there_are():
     assert done.returncode == 2
     assert (
         "volumes, masks, images, bases, figures, throughput, workers, units, merges, rescored, rescored_masks, "
-        "lowpass, recall" in done.stderr
+        "lowpass, recall, tiles" in done.stderr
     )

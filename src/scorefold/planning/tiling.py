@@ -135,26 +135,40 @@ def choose_tiling(
     InputError
         If no tile fits the memory limit.
     """
-    fitting: list[tuple[float, int, Tiling]] = []
-    smallest = math.inf
     # A transform twice as long as the box on every axis, and some more for a fast length, is worth its cost.
     largest = max(LARGEST_TRANSFORM, 3 ** len(box) * math.prod(box))
-    axes = [_axis_choices(n, b, r) for n, b, r in zip(target_shape, box, reach, strict=True)]
-    for choice in itertools.product(*axes):
-        cell, fft_shape = tuple(c for c, _ in choice), tuple(f for _, f in choice)
-        voxels = math.prod(fft_shape)
-        needed = max(memory.leaf_bytes(fft_shape, tiles=1), memory.refine_bytes(fft_shape, target_shape))
+    fitting: list[tuple[float, int, Tiling]] = []
+    smallest = math.inf
+    for work, tiling in all_tilings(target_shape, box, reach):
+        voxels = math.prod(tiling.fft_shape)
+        needed = max(
+            memory.leaf_bytes(tiling.fft_shape, tiles=1), memory.refine_bytes(tiling.fft_shape, target_shape)
+        )
         smallest = min(smallest, needed)
-        if needed > memory.limit or voxels > largest:
-            continue
-        count = math.prod(-(-n // c) for n, c in zip(target_shape, cell, strict=True))
-        cost = count * voxels * math.log2(voxels)
-        fitting.append((cost, voxels, Tiling(target_shape, cell, reach, fft_shape)))
+        if needed <= memory.limit and voxels <= largest:
+            fitting.append((work, voxels, tiling))
     if not fitting:
         raise InputError(
             f"memory limit {memory.limit / 2**20:.0f} MiB: the smallest tile for targets of shape "
             f"{target_shape} and a search box of {box} needs {smallest / 2**20:.0f} MiB per worker. "
             "Raise --memory-limit to at least that."
         )
-    most = WORTH * min(cost for cost, *_ in fitting)
+    most = WORTH * min(work for work, *_ in fitting)
     return min((one for one in fitting if one[0] <= most), key=lambda one: (one[1], one[0]))[2]
+
+
+def all_tilings(
+    target_shape: Shape, box: Shape, reach: tuple[tuple[int, int], ...]
+) -> Iterator[tuple[float, Tiling]]:
+    """Yield the useful ways to cut targets, whatever memory they need, each after the work of its transforms.
+
+    Parameters
+    ----------
+    target_shape, box, reach
+        As for `choose_tiling`.
+    """
+    axes = [_axis_choices(n, b, r) for n, b, r in zip(target_shape, box, reach, strict=True)]
+    for choice in itertools.product(*axes):
+        tiling = Tiling(target_shape, tuple(c for c, _ in choice), reach, tuple(f for _, f in choice))
+        voxels = math.prod(tiling.fft_shape)
+        yield math.prod(tiling.grid) * voxels * math.log2(voxels), tiling

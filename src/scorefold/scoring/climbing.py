@@ -184,6 +184,24 @@ class Climber:
         """Tell whether nothing is climbed from a voxel; see `settle`."""
         return bool(self._settled[self._place(voxel)])
 
+    def may_exceed(self, score: float) -> float:
+        """Return which synthesised scores may belong to exact ones above a score, by the largest residual."""
+        return self._enough(score, self._largest_residual, NOISE_STDS)
+
+    def comes_near(self, score: float) -> float:
+        """Return which scores are lower than one by no more than synthesised ones may be, by the typical residual."""
+        return self._enough(score, self._typical_residual)
+
+    def reaching(self, wanted: Mapping[Voxel, float]) -> list[Voxel]:
+        """Return those voxels that have exact scores of interest, and not below what is given for each."""
+        least = {voxel: max(score, self._at_least) for voxel, score in wanted.items()}
+        self._look(
+            {voxel: score for voxel, score in least.items() if any(self._promising([voxel], score, -np.inf))}
+        )
+        return [
+            voxel for voxel, score in least.items() if voxel in self.exact and self.exact[voxel][0] >= score
+        ]
+
     def look_around(self, maxima: Sequence[Candidate], distance: float, norm: float) -> list[Candidate]:
         """Look for what is higher than maxima near them, and return those for which there may be more.
 
@@ -207,18 +225,6 @@ class Climber:
         self._look(wanted)
         return list(rivals)
 
-    def make_sure(self, maxima: Sequence[Candidate], distance: float) -> None:
-        """Look at all that may be higher than maxima no further from them than this (Euclidean), whatever its residual.
-
-        That is judged by the largest one, while candidates are judged by the typical one.
-        """
-        wanted: dict[Voxel, float] = {}
-        for one in maxima:
-            enough = self._enough(one.score, self._largest_residual, NOISE_STDS)
-            for rival in self._promising(self._near(one.voxel, distance, 2, enough), one.score, enough):
-                wanted[rival] = min(one.score, wanted.get(rival, np.inf))
-        self._look(wanted)
-
     def _top(self, voxel: Voxel) -> Voxel | None:
         """Return the highest of a voxel and those next to it, if any is known; of equal ones the first in C order."""
         scored = [other for other in self._around(voxel) if other in self.exact]
@@ -241,11 +247,7 @@ class Climber:
         for voxel in climbing:
             known = voxel in self.exact
             at_least = max(self.exact[voxel][0], self._at_least) if known else self._at_least
-            enough = (
-                self._enough(at_least, self._largest_residual, NOISE_STDS)
-                if known
-                else self._enough(at_least, self._typical_residual)
-            )
+            enough = self.may_exceed(at_least) if known else self.comes_near(at_least)
             if known and self._beside is not None:
                 at_least, enough = self._beside, -np.inf
             for other in self._promising(self._around(voxel), at_least, enough):
@@ -263,7 +265,7 @@ class Climber:
         for one in maxima:
             if scores[known.query_ball_point(one.voxel, distance, p=norm)].max() > one.score:
                 continue
-            enough = self._enough(one.score, self._typical_residual)
+            enough = self.comes_near(one.score)
             near = self._near(one.voxel, distance, norm, enough)
             best = list(itertools.islice(self._promising(near, one.score, enough), RIVALS))
             if best:

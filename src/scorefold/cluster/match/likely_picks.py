@@ -41,8 +41,8 @@ class LikelyPicks:
     def maxima(self, climber: Climber, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Climb from candidates, the highest of their surroundings first, but not near what proves to be a pick.
 
-        What may be higher than such a pick, whatever its residual, is looked at first, and only if nothing is, what
-        lies near it is settled.
+        Candidates that may be higher than such a pick, whatever their residuals, are looked at first; only if none is
+        higher, nor leads to anything higher, the others near it are settled.
         """
         distance = self._options.min_distance
         maxima: dict[Candidate, None] = {}
@@ -53,7 +53,8 @@ class LikelyPicks:
             climbed.update(wanted)
             maxima |= dict.fromkeys(climber.maxima(wanted))
             self.looked_around(climber, list(maxima), distance, 2)
-            climber.make_sure(self._sure(list(maxima), climber.exact), distance)
+            doubts = _near_in_height(climber, self._sure(list(maxima), climber.exact), candidates, distance)
+            maxima |= dict.fromkeys(climber.maxima(climber.reaching(doubts)))
             before, sure = sure, self._sure(list(maxima), climber.exact)
             if not set(before) <= set(sure):
                 climbed.clear()  # what was settled is not any more, and climbs ended there
@@ -140,3 +141,21 @@ def _highest_around(candidates: Sequence[Candidate], distance: float) -> list[Vo
             highest.append(candidates[number].voxel)
             free[places.query_ball_point(candidates[number].voxel, distance)] = False
     return highest
+
+
+def _near_in_height(
+    climber: Climber, peaks: Sequence[Candidate], candidates: Sequence[Candidate], distance: float
+) -> dict[Voxel, float]:
+    """Return the candidates near peaks that may be higher by the largest residual, and from when they are climbed from.
+
+    That is when their exact scores come near to those of the peaks.
+    """
+    places = KDTree([one.voxel for one in candidates])
+    found: dict[Voxel, float] = {}
+    for peak in peaks:
+        synthesised, exact = climber.may_exceed(peak.score), climber.comes_near(peak.score)
+        near = (candidates[number] for number in places.query_ball_point(peak.voxel, distance))
+        for one in near:
+            if one.score >= synthesised and one.voxel != peak.voxel:
+                found[one.voxel] = min(exact, found.get(one.voxel, np.inf))
+    return found
