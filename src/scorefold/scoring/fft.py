@@ -23,10 +23,25 @@ Array = NDArray[Any]
 Shape = tuple[int, ...]
 
 COLUMNS = 128
-"""Columns along the first axis that are transformed together."""
+"""Columns along the first axis that are transformed together, at most."""
+
+ALIGNED = 8
+"""Columns together are a multiple of this, so that rows of them begin where vector instructions like it."""
 
 GAP = 8
 """Unused columns behind those: rows a power of two apart would contend for the same lines of the cache."""
+
+
+def block_width(columns: int) -> int:
+    """Return how many columns are transformed together: about as many in every block, as the last one is filled up.
+
+    Examples
+    --------
+    >>> block_width(321), block_width(8320), block_width(5)
+    (112, 128, 8)
+    """
+    blocks = -(-columns // COLUMNS)
+    return -(-columns // (blocks * ALIGNED)) * ALIGNED
 
 
 class Filter:
@@ -66,7 +81,7 @@ class Transform(ABC):
         self.kept = tuple(n - b + 1 for n, b in zip(shape, box, strict=True))
         self._dtype = dtype
         self._half = (*shape[1:-1], shape[-1] // 2 + 1)
-        width = min(COLUMNS, math.prod(self._half))
+        width = block_width(math.prod(self._half))
         buffers = (self._buffer((shape[0], width + GAP))[:, :width] for _ in range(3))
         self._padded_filter, self._filter_columns, self._product = buffers
         self._rows = [self._buffer((self.kept[0], *self._half))]

@@ -6,6 +6,7 @@ imported everywhere else.
 
 import base64
 import json
+import math
 import os
 import platform
 import tempfile
@@ -18,7 +19,7 @@ import numpy as np
 import pyfftw
 from numpy.typing import DTypeLike, NDArray
 
-from scorefold.scoring.fft import COLUMNS, GAP, Shape, Transform
+from scorefold.scoring.fft import GAP, Shape, Transform, block_width
 
 Array = NDArray[Any]
 
@@ -169,7 +170,8 @@ def _wisdom_cache() -> Path:
 
 
 def _wisdom_key(shape: Shape, box: Shape, dtype: str) -> str:
-    buffers = f"{COLUMNS}+{GAP}"  # what was learned for others would be of no use
+    width = block_width(math.prod(shape[1:-1]) * (shape[-1] // 2 + 1))
+    buffers = f"{width}+{GAP}"  # what was learned for others would be of no use
     return f"{np.dtype(dtype).name}:{'x'.join(map(str, shape))}:{'x'.join(map(str, box))}:{buffers}"
 
 

@@ -108,7 +108,7 @@ class Template:
         self._coefficients = extended(self._spline(self.values), mirror=True)
         self._mask_values = extended(self.mask, mirror=False)
         self._box_points = points_of(np.ones(self.box))
-        self._fixed = _TurnedMask.of(_centred(self.mask, self.box)) if self.invariant else None
+        self._fixed = self._with_places(_centred(self.mask, self.box)) if self.invariant else None
 
     def _spline(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         if self.order == 1:
@@ -184,7 +184,7 @@ class Template:
         inverse, offset = self._inverse(rotation)
         mask = self._fixed or self._turned_mask(inverse, offset)
         values = np.zeros(self.box)
-        values[mask.weights > 0] = turned(self._coefficients, inverse, offset, self.order, mask.points)
+        values.reshape(-1)[mask.places] = turned(self._coefficients, inverse, offset, self.order, mask.points)
         return RotatedTemplate(values, mask.weights, mask.support)
 
     def under_mask(self, rotation: NDArray[np.float64]) -> RotatedTemplate:
@@ -196,7 +196,13 @@ class Template:
     def _turned_mask(self, inverse: NDArray[np.float64], offset: NDArray[np.float64]) -> "_TurnedMask":
         weights = turned(self._mask_values, inverse, offset, 1, self._box_points).reshape(self.box)
         weights[weights < NEGLIGIBLE_WEIGHT * self.mask.max()] = 0.0
-        return _TurnedMask.of(weights)
+        return self._with_places(weights)
+
+    def _with_places(self, weights: NDArray[np.float64]) -> "_TurnedMask":
+        places = np.flatnonzero(weights > 0)
+        return _TurnedMask(
+            weights, places, self._box_points[places], weights.reshape(-1)[places], _support(weights)
+        )
 
     def _inverse(self, rotation: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return matrix and offset from voxels of the box to voxels of the template."""
@@ -208,16 +214,16 @@ class Template:
 
 
 class _TurnedMask(NamedTuple):
-    """A mask in the search box, the voxels where it has a weight, their weights, and their extent per axis."""
+    """A mask in the search box, the voxels where it has a weight, their weights, and their extent per axis.
+
+    The voxels are there as places in the flat box, and as what `points_of` returns.
+    """
 
     weights: NDArray[np.float64]
+    places: NDArray[np.intp]
     points: NDArray[np.float64]
     inside: NDArray[np.float64]
     support: tuple[tuple[int, int], ...]
-
-    @classmethod
-    def of(cls, weights: NDArray[np.float64]) -> "_TurnedMask":
-        return cls(weights, points_of(weights), weights[weights > 0], _support(weights))
 
 
 def _is_identity(rotation: NDArray[np.float64]) -> bool:
