@@ -192,6 +192,10 @@ class Climber:
         """Return which scores are lower than one by no more than synthesised ones may be, by the typical residual."""
         return self._enough(score, self._typical_residual)
 
+    def next_to(self, voxel: Voxel, synthesised: float) -> list[Voxel]:
+        """Return those of a voxel and the ones next to it that have at least a synthesised score."""
+        return [one for one in self._around(voxel) if self._synthesised[self._place(one)] >= synthesised]
+
     def reaching(self, wanted: Mapping[Voxel, float]) -> list[Voxel]:
         """Return those voxels that have exact scores of interest, and not below what is given for each."""
         least = {voxel: max(score, self._at_least) for voxel, score in wanted.items()}

@@ -41,21 +41,27 @@ class LikelyPicks:
     def maxima(self, climber: Climber, candidates: Sequence[Candidate]) -> list[Candidate]:
         """Climb from candidates, the highest of their surroundings first, but not near what proves to be a pick.
 
-        Candidates that may be higher than such a pick, whatever their residuals, are looked at first; only if none is
-        higher, nor leads to anything higher, the others near it are settled.
+        What may be higher than such a pick by the largest residual is looked at first: the candidates near it and the
+        voxels next to these. It is climbed from those that are higher, and from the candidates that come near. Only if
+        that finds nothing higher, all others near the pick are settled.
         """
         distance = self._options.min_distance
         maxima: dict[Candidate, None] = {}
         climbed: set[Voxel] = set()
+        doubted: set[Candidate] = set()
         sure: list[Candidate] = []
         wanted = _highest_around(candidates, distance)
         while wanted:
             climbed.update(wanted)
             maxima |= dict.fromkeys(climber.maxima(wanted))
             self.looked_around(climber, list(maxima), distance, 2)
-            doubts = _near_in_height(climber, self._sure(list(maxima), climber.exact), candidates, distance)
-            maxima |= dict.fromkeys(climber.maxima(climber.reaching(doubts)))
             before, sure = sure, self._sure(list(maxima), climber.exact)
+            while new := [one for one in sure if one not in doubted]:
+                doubted.update(new)
+                doubts = _near_in_height(climber, new, candidates, distance)
+                maxima |= dict.fromkeys(climber.maxima(climber.reaching(doubts)))
+                self.looked_around(climber, list(maxima), distance, 2)
+                sure = self._sure(list(maxima), climber.exact)
             if not set(before) <= set(sure):
                 climbed.clear()  # what was settled is not any more, and climbs ended there
             climber.settle(sure, distance - ACROSS)
@@ -146,16 +152,19 @@ def _highest_around(candidates: Sequence[Candidate], distance: float) -> list[Vo
 def _near_in_height(
     climber: Climber, peaks: Sequence[Candidate], candidates: Sequence[Candidate], distance: float
 ) -> dict[Voxel, float]:
-    """Return the candidates near peaks that may be higher by the largest residual, and from when they are climbed from.
+    """Return what may be higher than peaks by the largest residual: candidates near them, and voxels next to these.
 
-    That is when their exact scores come near to those of the peaks.
+    With them comes from which exact scores they are climbed from: candidates when they come near to a peak, the others
+    when they are as high.
     """
     places = KDTree([one.voxel for one in candidates])
     found: dict[Voxel, float] = {}
     for peak in peaks:
-        synthesised, exact = climber.may_exceed(peak.score), climber.comes_near(peak.score)
-        near = (candidates[number] for number in places.query_ball_point(peak.voxel, distance))
-        for one in near:
-            if one.score >= synthesised and one.voxel != peak.voxel:
-                found[one.voxel] = min(exact, found.get(one.voxel, np.inf))
+        enough, near = climber.may_exceed(peak.score), climber.comes_near(peak.score)
+        for number in places.query_ball_point(peak.voxel, distance):
+            one = candidates[number]
+            if one.score >= enough and one.voxel != peak.voxel:
+                for voxel in climber.next_to(one.voxel, enough):
+                    least = near if voxel == one.voxel else peak.score
+                    found[voxel] = min(least, found.get(voxel, np.inf))
     return found
