@@ -438,8 +438,13 @@ def test_auto_takes_an_engine_that_can(targets):
 
 def test_auto_takes_the_exact_engine_where_the_other_has_no_room(targets):
     *images, template = targets
-    request = MatchRequest(targets=images[:1], template=template, **(OPTIONS | {"memory_limit": 500 * 2**20}))
-    with pytest.raises(InputError, match="memory limit 500 MiB"):
+    request = MatchRequest(targets=images[:1], template=template, **OPTIONS)
+    exact, compressed = (
+        prepare_match(dataclasses.replace(request, engine=engine)).estimate.worker_bytes
+        for engine in ("exact", "compressed")
+    )
+    request = dataclasses.replace(request, memory_limit=(exact + compressed) // 2)
+    with pytest.raises(InputError, match=r"memory limit 4\d\d MiB.* or use --engine exact"):
         prepare_match(request)
     search = prepare_match(dataclasses.replace(request, engine="auto"))
     assert search.job.search.engine == "exact"

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from scorefold.errors import InputError
-from scorefold.planning import engines
+from scorefold.planning import engines, planner
 from scorefold.planning.calibration import Calibration
 from scorefold.planning.job import SearchOptions
+from scorefold.planning.memory import BasisSize
 from scorefold.planning.planner import make_plan, resolve_engine, search_template
 from scorefold.planning.profile import profile_search
 from scorefold.rotations import plane_rotations
@@ -57,6 +58,24 @@ def test_a_cell_angle_that_was_given_stays(cheapest):
 def test_auto_takes_the_faster_engine(cheapest, seconds, engine):
     cheapest(24.0, seconds)
     assert resolved(engine="auto").engine == engine
+
+
+def test_auto_takes_the_exact_engine_where_memory_is_short_for_bases(cheapest, monkeypatch):
+    """What compressing takes is known exactly only when the cells are chosen."""
+    cheapest(24.0)
+    assert resolved(engine="auto").engine == "compressed"
+    monkeypatch.setattr(planner, "basis_size", lambda *_: BasisSize(4, looking_bytes=2**30))
+    assert resolved(engine="auto") == resolved(engine="exact")
+    monkeypatch.setattr(planner, "basis_size", lambda *_: BasisSize(4, cell_bytes=2**30))
+    assert resolved(engine="auto") == resolved(engine="exact")
+    with pytest.raises(InputError, match=r"basis of the largest cell needs 2449 MiB.* or use --engine exact"):
+        make_plan([(90, 100)], TEMPLATE, ROTATIONS, resolved(), memory_limit=2**30)
+
+
+def test_small_images_are_searched_by_bases_in_little_memory():
+    search = dataclasses.replace(SEARCH, cell_angle=24.0)
+    cost = make_plan([(90, 100)], TEMPLATE, ROTATIONS, search, memory_limit=450 * 2**20)[1]
+    assert cost.worker_bytes <= 450 * 2**20
 
 
 def test_an_unknown_engine_is_refused():

@@ -1,11 +1,14 @@
 """Exact scores of voxels: the exact engine's, and what a synthesis may lack is bounded."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from scorefold.analyzer import ScoreMoments
 from scorefold.scoring import rescoring
 from scorefold.scoring.basis import Basis
+from scorefold.scoring.climbing import MOST_TOGETHER, WINDOW_BYTES, looking_bytes
 from scorefold.scoring.rescoring import synthesis_slack
 
 TOLERANCE = 0.3
@@ -111,13 +114,55 @@ def test_scores_do_not_depend_on_what_is_looked_at_together(a_search, ndim, name
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_whether_bases_or_pixels_are_turned_does_not_matter(a_search, monkeypatch, ndim, turned):
     given = Found(a_search(ndim, turned=turned), count=20)
-    few = given.rescorer._of_cells(given.windows, given.weights, given.found)
-    before = given.rescorer.products
+
+    def bounds_and_products():
+        before = given.rescorer.products
+        bounds = given.rescorer._of_cells(given.windows, given.weights, given.found)
+        return bounds, given.rescorer.products - before
+
+    few, by_windows = bounds_and_products()
     monkeypatch.setattr(rescoring, "HELD_BYTES", 0)
-    many = given.rescorer._of_cells(given.windows, given.weights, given.found)
-    assert given.rescorer.products > before
+    many, by_bases = bounds_and_products()
+    assert (by_windows != by_bases) == turned
     for one, other in zip(few, many, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", LOCAL)
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_turning_bases_and_those_of_masks_is_work(a_search, ndim, name):
+    search = a_search(ndim, name, turned=True)
+    given = Found(search)
+
+    def takes(cell):
+        before = given.rescorer.products
+        given.rescorer._bounds(cell, bases.coarse, given.windows, given.weights, given.found)
+        return given.rescorer.products - before
+
+    bases = search.filters.bases(0, TOLERANCE)
+    masks = 0 if bases.masks is None else bases.masks.vectors.size
+    assert takes(1) - takes(0) == rescoring.GRID_PRODUCTS * (bases.coarse.vectors.size + masks)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("name", LOCAL)
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_looking_at_voxels_takes_no_more_memory_than_is_planned_for(a_search, ndim, name, turned):
+    search = a_search(ndim, name, turned=turned)
+    given = Found(search)
+    planned = looking_bytes(search.filters)
+    count = min(MOST_TOGETHER, WINDOW_BYTES // given.rescorer.voxel_bytes)
+    some = np.arange(count) % len(given.voxels)
+    given.best(2.0)  # compiles
+    tracemalloc.start()
+    try:
+        windows = given.rescorer.windows([given.voxels[number] for number in some], search.pixels[0])
+        given.rescorer.best(windows, given.weights[some], given.found[some], given.found[some])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    print(f"{peak / planned:.2f} of {planned / 2**20:.1f} MiB")
+    assert planned / 10 < peak <= planned
 
 
 def test_blocks_of_bases_are_as_large_as_memory_allows(monkeypatch):

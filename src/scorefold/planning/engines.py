@@ -1,7 +1,7 @@
 """Choosing how score maps are made: the engine, and the cells of the compressed one, by what they cost here."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,11 @@ from scorefold.analyzer import AnalyzerProduct, ApproximateScoreMoments, MaxScor
 from scorefold.errors import InputError
 from scorefold.planning.calibration import Calibration, calibrate, engine_calibration, largest_tile
 from scorefold.planning.job import SearchOptions
+from scorefold.planning.memory import HELD_BASES, BasisSize
 from scorefold.planning.plan import BASES_OF_A_PARTIAL
 from scorefold.rotations import rotation_spacing
 from scorefold.scoring.cell_filters import CellBases, CellFilters, check_compressible, search_cells
+from scorefold.scoring.climbing import looking_bytes
 from scorefold.scoring.compressed import CompressedEngine
 from scorefold.scoring.engine import ExactEngine
 from scorefold.scoring.fft import FourierProvider
@@ -118,34 +120,6 @@ def seconds_per_rotation(
     return (shared + sample.calibration.tile) / count
 
 
-@dataclass(frozen=True)
-class BasisSize:
-    """How large bases are, for planning memory.
-
-    Attributes
-    ----------
-    rank : int
-        Maps of a tile at a time: some more than the rank of the largest cell, and two for each basis mask.
-    mask_rank : int
-        Basis masks; 0 where no mask turns.
-    cell_bytes : int
-        The turned templates of the largest cell.
-    partial_bytes : int
-        The bases of one partial, as they are read to search with them.
-    finer_bytes : int
-        Those by which candidates are looked at.
-    places_bytes : int
-        Where voxels come from when a basis is turned with the grid.
-    """
-
-    rank: int
-    mask_rank: int
-    cell_bytes: int
-    partial_bytes: int
-    finer_bytes: int
-    places_bytes: int
-
-
 def basis_size(search: SearchOptions, template: Template, rotations: NDArray[np.float64]) -> BasisSize:
     """Return how large the bases of a search are, judged by its largest cell.
 
@@ -166,19 +140,21 @@ def basis_size(search: SearchOptions, template: Template, rotations: NDArray[np.
             f"{LARGEST_CELL}. Use a smaller --cell-angle."
         )
     filters = CellFilters(template, rotations, score, cells)
-    coarse, finer, masks = filters.bases(cells.model(int(np.argmax(np.diff(cells.starts)))), search.tolerance)
+    bases = filters.bases(cells.model(int(np.argmax(np.diff(cells.starts)))), search.tolerance)
     rank, finer_rank, mask_rank = (
         0 if one is None else one.rank + 1 + one.rank // 8  # other cells may need more
-        for one in (coarse, finer, masks)
+        for one in bases
     )
-    voxels = 4 * int(filters.inside.sum())
+    voxels, models = 4 * int(filters.inside.sum()), len(cells) // cells.turns
     return BasisSize(
         rank + 2 * mask_rank,
         mask_rank,
-        cells.largest * voxels * (2 if mask_rank else 1),
-        BASES_OF_A_PARTIAL * (rank + mask_rank) * voxels,
-        BASES_OF_A_PARTIAL * finer_rank * voxels,
-        filters.places_bytes,
+        cell_bytes=cells.largest * voxels * (2 if mask_rank else 1),
+        partial_bytes=BASES_OF_A_PARTIAL * (rank + mask_rank) * voxels,
+        finer_bytes=BASES_OF_A_PARTIAL * finer_rank * voxels,
+        held_bytes=sum(min(HELD_BASES, models * one * voxels) for one in (rank, finer_rank, mask_rank)),
+        places_bytes=filters.places_bytes,
+        looking_bytes=looking_bytes(filters),
     )
 
 

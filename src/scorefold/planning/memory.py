@@ -1,8 +1,10 @@
-"""How many bytes a worker needs for a leaf or a merge, derived from what is held and for how long."""
+"""How many bytes a worker needs for each kind of task, derived from what is held and for how long."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from scorefold.analyzer.peaks import maximum_radius
+from scorefold.scoring.climbing import FARTHEST
 from scorefold.scoring.score import Score
 
 Shape = tuple[int, ...]
@@ -11,28 +13,55 @@ BASE_BYTES = 401 * 2**20
 """Resident memory of a worker that has imported and compiled everything (measured), and what it keeps when freed."""
 
 HELD_BASES = 2**25
-"""Memory for bases that a worker keeps from cell to cell."""
-
-REFINE_BYTES = 2**28
-"""What looking at candidates takes beside bases and pixels: windows, turned templates, rough bases and products."""
+"""Memory for bases of one kind that a worker keeps from task to task."""
 
 
-def refine_bytes(fft_shape: Shape, target_shape: Shape, box: Shape, itemsize: int, places_bytes: int) -> int:
-    """Return the memory of a worker that looks at the candidates of a tile, but for bases.
+def margin_of(min_distance: float, box: Shape) -> int:
+    """Return how many voxels around a tile belong to what is known where its candidates are looked at.
 
-    Around the tile there are as many positions as half the box, which is how far picks suppress each other if not told
-    otherwise: pixels while they are read, and the best synthesised scores and what is known of them.
+    A candidate may lead so far away; and picks suppress each other at a distance, though hardly beyond the box.
     """
-    voxels = math.prod(min(f, n) + b for f, n, b in zip(fft_shape, target_shape, box, strict=True))
-    return BASE_BYTES + REFINE_BYTES + 2 * places_bytes + (3 * 8 + itemsize + 1) * voxels
+    return max(FARTHEST + 1, min(maximum_radius(min_distance, len(box)), max(box)))
 
 
-def bases_while_refining(room: int, kinds: int) -> int:
+def room_for_bases(room: int, kinds: int) -> int:
     """Return the memory for the bases of one kind of several while candidates are looked at, and no maps are made.
 
     Half of the room is for what is found, and for bases that are being read.
     """
     return max(HELD_BASES, room // 2 // kinds)
+
+
+@dataclass(frozen=True)
+class BasisSize:
+    """How large the bases of a search are, and what looking at candidates by them takes.
+
+    Attributes
+    ----------
+    rank : int
+        Maps of a tile at a time: some more than the rank of the largest cell, and two for each basis mask.
+    mask_rank : int
+        Basis masks, which may be transformed in double precision, too; 0 where no mask turns.
+    cell_bytes : int
+        The turned templates of the largest cell, under the mask.
+    partial_bytes, finer_bytes : int
+        The bases of one partial: those that are searched with, and those by which candidates are looked at.
+    held_bytes : int
+        What a worker keeps of all kinds from task to task.
+    places_bytes : int
+        Where voxels come from when a basis is turned with the grid, and turned back.
+    looking_bytes : int
+        What is held beside bases and pixels where candidates are looked at.
+    """
+
+    rank: int
+    mask_rank: int = 0
+    cell_bytes: int = 0
+    partial_bytes: int = 0
+    finer_bytes: int = 0
+    held_bytes: int = 0
+    places_bytes: int = 0
+    looking_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -49,28 +78,18 @@ class MemoryModel:
         Bytes of a real number in working precision.
     box : tuple of int
         The search box.
-    rank : int
-        Basis maps that are held at a time; 0 where every rotation has a map of its own.
-    mask_rank : int
-        Basis masks, which may be transformed in double precision, too; 0 where no mask turns.
-    cell_bytes : int
-        The turned templates of the largest cell, under the mask.
-    basis_bytes, finer_bytes : int
-        The bases of one partial: those that are searched with, and those by which candidates are looked at.
-    places_bytes : int
-        Where voxels come from when a basis is turned with the grid.
+    margin : int
+        From `margin_of`.
+    bases : BasisSize, optional
+        Of the compressed engine. Default: every rotation has a map of its own.
     """
 
     limit: int
     score: Score
     itemsize: int
     box: Shape
-    rank: int = 0
-    mask_rank: int = 0
-    cell_bytes: int = 0
-    basis_bytes: int = 0
-    finer_bytes: int = 0
-    places_bytes: int = 0
+    margin: int = FARTHEST + 1
+    bases: BasisSize | None = None
 
     @property
     def state_bytes(self) -> int:
@@ -82,9 +101,9 @@ class MemoryModel:
         positions = self._positions(fft_shape)
         kept = sum(self._spectrum(fft_shape, precision) for precision in self.score.spectra)
         weights = self.itemsize * positions if self.score.tile_weights else 0
-        if self.rank:
+        if self.bases:
             # With what is not scored marked; or least variances, and means.
-            weights += self.itemsize * positions * (2 if self.mask_rank else 1)
+            weights += self.itemsize * positions * (2 if self.bases.mask_rank else 1)
         return kept + weights + 3 * self.state_bytes * positions
 
     def shared_bytes(self, fft_shape: Shape) -> int:
@@ -95,16 +114,18 @@ class MemoryModel:
         rotation; the maps of a basis.
         """
         voxels = math.prod(fft_shape)
-        transforms = 4 * voxels * self.itemsize + 4 * voxels * 8
-        basis = self.rank * self.itemsize * self._positions(fft_shape)
-        if self.rank:
-            basis += 2 * HELD_BASES + 2 * self.basis_bytes + self.places_bytes
-        return transforms + 3 * voxels * 8 + 3 * self._spectrum(fft_shape, "double") + basis
+        shared = 2 * self._buffers(fft_shape) + 3 * voxels * 8 + 3 * self._spectrum(fft_shape, "double")
+        if self.bases:
+            shared += self.bases.rank * self.itemsize * self._positions(fft_shape)
+            shared += self.bases.held_bytes + 2 * self.bases.partial_bytes + self.bases.places_bytes
+        return shared
 
     def spectra_bytes(self, fft_shape: Shape) -> int:
         """Return what the spectra of a basis take, which are held for several tiles."""
-        filters = self.rank * self._spectrum(fft_shape, "working")
-        return filters + self.mask_rank * self._spectrum(fft_shape, "double")
+        if not self.bases:
+            return 0
+        filters = self.bases.rank * self._spectrum(fft_shape, "working")
+        return filters + self.bases.mask_rank * self._spectrum(fft_shape, "double")
 
     def leaf_bytes(self, fft_shape: Shape, tiles: int) -> int:
         """Return the peak memory of a worker that computes a leaf of so many tiles."""
@@ -114,17 +135,30 @@ class MemoryModel:
     def refine_bytes(self, fft_shape: Shape, target_shape: Shape) -> int:
         """Return the peak memory of a worker that looks at the candidates of a tile; 0 for the exact engine.
 
-        Scores of that are final: the pixels alone are read again, and are less than what a leaf needs.
+        Scores of that are final: the pixels alone are read again, and are less than what a leaf needs. If there are too
+        many candidates, maps are made by the exact engine instead, without bases.
         """
-        if not self.rank:
+        if not self.bases:
             return 0
-        least = refine_bytes(fft_shape, target_shape, self.box, self.itemsize, self.places_bytes)
-        return least + 3 * HELD_BASES + 2 * (self.basis_bytes + self.finer_bytes)
+        bases = self.bases.held_bytes + 2 * (self.bases.partial_bytes + self.bases.finer_bytes)
+        maps = replace(self, bases=None).leaf_bytes(fft_shape, tiles=1)
+        return max(
+            self.looking_bytes(fft_shape, target_shape) + bases,
+            self._region_bytes(fft_shape, target_shape) + self.bases.places_bytes + maps,
+        )
+
+    def looking_bytes(self, fft_shape: Shape, target_shape: Shape) -> int:
+        """Return the memory of a worker that looks at the candidates of a tile, but for bases."""
+        kept = self._buffers(fft_shape) + self._region_bytes(fft_shape, target_shape)
+        size = self.bases or BasisSize(0)
+        return BASE_BYTES + kept + size.places_bytes + size.looking_bytes
 
     def compress_bytes(self) -> int:
         """Return the peak memory of a worker that makes bases: a cell, its Gram matrix's work, bases and their copy."""
-        bases = self.basis_bytes + self.finer_bytes
-        return BASE_BYTES + 2 * self.cell_bytes + 2 * bases if self.rank else 0
+        if not self.bases:
+            return 0
+        made = self.bases.partial_bytes + self.bases.finer_bytes
+        return BASE_BYTES + 2 * self.bases.cell_bytes + 2 * made
 
     def merge_bytes(self, fft_shape: Shape, tiles: int) -> int:
         """Return the peak memory of a worker that merges: the merged state, the next, copies of both."""
@@ -137,6 +171,20 @@ class MemoryModel:
         while count > 1 and self.merge_bytes(fft_shape, count) > self.limit:
             count -= 1
         return max(1, count)
+
+    def _region_bytes(self, fft_shape: Shape, target_shape: Shape) -> int:
+        """Return what is held of a tile and its margin while candidates are looked at.
+
+        Pixels while they are read, and the best synthesised scores and what is known of them.
+        """
+        positions = (f - b + 1 for f, b in zip(fft_shape, self.box, strict=True))
+        grown = (min(p + 2 * self.margin, n) for p, n in zip(positions, target_shape, strict=True))
+        voxels = math.prod(g + b - 1 for g, b in zip(grown, self.box, strict=True))
+        return (3 * 8 + self.itemsize + 1) * voxels
+
+    def _buffers(self, fft_shape: Shape) -> int:
+        """Return what transforms keep: columns and rows, in working and in double precision."""
+        return 2 * math.prod(fft_shape) * (self.itemsize + 8)
 
     def _positions(self, fft_shape: Shape) -> int:
         return math.prod(f - b + 1 for f, b in zip(fft_shape, self.box, strict=True))

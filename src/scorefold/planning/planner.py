@@ -11,7 +11,7 @@ from scorefold.planning.calibration import Calibration, calibrate
 from scorefold.planning.engines import CellSample, basis_size, choose_engine
 from scorefold.planning.estimate import Estimate, estimate
 from scorefold.planning.job import SearchOptions
-from scorefold.planning.memory import MemoryModel
+from scorefold.planning.memory import BasisSize, MemoryModel, margin_of
 from scorefold.planning.plan import Plan, TileGroup, group_targets
 from scorefold.planning.tiling import Tiling, choose_tiling
 from scorefold.scoring.fft import provider
@@ -65,12 +65,13 @@ def make_plan(
     search: SearchOptions,
     *,
     memory_limit: int,
+    min_distance: float = 1.0,
     workers: int = 1,
     calibration: Calibrate | None = None,
 ) -> tuple[Plan, Estimate]:
     """Cut a search into leaves.
 
-    The tiles depend on shapes, template and memory limit alone. How many tiles and rotations make a leaf also
+    The tiles depend on shapes, template, bases and memory limit alone. How many tiles and rotations make a leaf also
     depends on measured time and on the number of workers; results do not depend on that.
 
     Parameters
@@ -85,6 +86,8 @@ def make_plan(
         How score maps are made.
     memory_limit : int
         Bytes per worker.
+    min_distance : float
+        Of picks: what lies nearer to one is looked at, too.
     workers : int
         Number of workers to plan for.
     calibration : callable, optional
@@ -95,23 +98,9 @@ def make_plan(
     InputError
         If the template is larger than a target, or nothing fits the memory limit.
     """
-    memory = _memory(template, search, memory_limit)
+    memory = _memory(template, search, memory_limit, min_distance)
     if search.engine != "exact":
-        size = basis_size(search, template, rotations)
-        memory = replace(
-            memory,
-            rank=size.rank,
-            mask_rank=size.mask_rank,
-            cell_bytes=size.cell_bytes,
-            basis_bytes=size.partial_bytes,
-            finer_bytes=size.finer_bytes,
-            places_bytes=size.places_bytes,
-        )
-        if memory.compress_bytes() > memory_limit:
-            raise InputError(
-                f"memory limit {memory_limit / 2**20:.0f} MiB: the basis of the largest cell needs "
-                f"{memory.compress_bytes() / 2**20:.0f} MiB. Use a smaller --cell-angle, or raise --memory-limit."
-            )
+        memory = _with_bases(memory, search, template, rotations)
     tilings = _tilings(shapes, template, search, memory)
     tiles = _count(tilings)
     fft_shapes = sorted({tiling.fft_shape for tiling, _ in tilings.values()})
@@ -157,12 +146,13 @@ def resolve_engine(
     template: Template,
     rotations: NDArray[np.float64],
     memory_limit: int,
+    min_distance: float = 1.0,
 ) -> SearchOptions:
     """Return the search options with the engine decided, by what it costs for targets of these shapes.
 
     Parameters
     ----------
-    search, shapes, template, rotations, memory_limit
+    search, shapes, template, rotations, memory_limit, min_distance
         As for `make_plan`.
 
     Raises
@@ -170,23 +160,43 @@ def resolve_engine(
     InputError
         If the engine is unknown or cannot do this search; as `make_plan`.
     """
-    memory = replace(_memory(template, search, memory_limit), rank=TYPICAL_RANK)
+    exact = replace(search, engine="exact", tolerance=None, cell_angle=None)
+    if search.engine == "exact":
+        return exact
+    memory = _memory(template, search, memory_limit, min_distance)
     try:
-        tilings = _tilings(shapes, template, search, memory) if search.engine != "exact" else {}
+        typical_size = replace(memory, bases=BasisSize(TYPICAL_RANK))
+        tilings = _tilings(shapes, template, search, typical_size)
+        typical = max((one.fft_shape for one, _ in tilings.values()), key=lambda shape: int(np.prod(shape)))
+        wisdom = provider(search.fft).learn([typical], template.box, sorted({search.dtype, "float64"}))
+        transforms = provider(search.fft, wisdom)
+        chosen = choose_engine(search, template, rotations, transforms, typical, _count(tilings))
+        if search.engine == "auto" and chosen.engine != "exact":
+            _tilings(shapes, template, search, _with_bases(memory, chosen, template, rotations))
     except InputError:
         if search.engine != "auto":
             raise
-        tilings = {}  # the exact engine needs less memory
-    if not tilings:
-        return choose_engine(replace(search, engine="exact"), template, rotations, provider(search.fft), ())
-    typical = max((tiling.fft_shape for tiling, _ in tilings.values()), key=lambda shape: int(np.prod(shape)))
-    wisdom = provider(search.fft).learn([typical], template.box, sorted({search.dtype, "float64"}))
-    return choose_engine(search, template, rotations, provider(search.fft, wisdom), typical, _count(tilings))
+        return exact  # it needs less memory; what else is wrong is said when that is planned
+    return chosen
 
 
-def _memory(template: Template, search: SearchOptions, limit: int) -> MemoryModel:
-    itemsize = np.dtype(search.dtype).itemsize
-    return MemoryModel(limit, get_score(search.score), itemsize, template.box)
+def _memory(template: Template, search: SearchOptions, limit: int, min_distance: float) -> MemoryModel:
+    itemsize, margin = np.dtype(search.dtype).itemsize, margin_of(min_distance, template.box)
+    return MemoryModel(limit, get_score(search.score), itemsize, template.box, margin)
+
+
+def _with_bases(
+    memory: MemoryModel, search: SearchOptions, template: Template, rotations: NDArray[np.float64]
+) -> MemoryModel:
+    """Return the memory of a search with the bases of its cells, if these can be made."""
+    memory = replace(memory, bases=basis_size(search, template, rotations))
+    if memory.compress_bytes() > memory.limit:
+        raise InputError(
+            f"memory limit {memory.limit / 2**20:.0f} MiB: the basis of the largest cell needs "
+            f"{memory.compress_bytes() / 2**20:.0f} MiB. Use a smaller --cell-angle, raise --memory-limit, or use "
+            "--engine exact."
+        )
+    return memory
 
 
 def _tilings(

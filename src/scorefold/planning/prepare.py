@@ -146,7 +146,7 @@ def _prepare_match(request: MatchRequest) -> PreparedMatch:
     _compare_pixel_sizes(request, targets)
     target_mask = _target_mask(request, score, targets) if request.target_mask is not None else None
     shapes = [target.shape for target in targets]
-    search = resolve_engine(search, shapes, template, rotations, request.memory_limit)
+    search = resolve_engine(search, shapes, template, rotations, request.memory_limit, picks.min_distance)
     job = MatchJob(
         template=digest(values),
         mask=digest(mask),
@@ -165,6 +165,7 @@ def _prepare_match(request: MatchRequest) -> PreparedMatch:
         rotations,
         search,
         memory_limit=request.memory_limit,
+        min_distance=picks.min_distance,
         workers=request.workers,
     )
     arrays: dict[str, Array] = {"template": values, "mask": mask, "rotations": rotations}

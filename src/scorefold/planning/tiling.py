@@ -151,7 +151,7 @@ def choose_tiling(
         raise InputError(
             f"memory limit {memory.limit / 2**20:.0f} MiB: the smallest tile for targets of shape "
             f"{target_shape} and a search box of {box} needs {smallest / 2**20:.0f} MiB per worker. "
-            "Raise --memory-limit to at least that."
+            f"Raise --memory-limit to at least that{', or use --engine exact' if memory.bases else ''}."
         )
     most = WORTH * min(work for work, *_ in fitting)
     return min((one for one in fitting if one[0] <= most), key=lambda one: (one[1], one[0]))[2]

@@ -135,8 +135,8 @@ class CellFilters:
 
     @property
     def places_bytes(self) -> int:
-        """Memory for where voxels come from when bases are turned with the grid; as much for the turns back."""
-        return 4 * self.cells.turns * int(self.inside.sum()) if self.cells.turns > 1 else 0
+        """Memory for where voxels come from when bases are turned with the grid, and turned back."""
+        return 8 * self.cells.turns * int(self.inside.sum()) if self.cells.turns > 1 else 0
 
     def of_rotation(self, rotation_id: int) -> NDArray[np.float32]:
         """Return the filter of a rotation, shape (v,): its values where `inside` is true."""

@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from scorefold.scoring.rescoring import CANDIDATE_STDS, NOISE_STDS, Rescorer, synthesis_slack
+from scorefold.scoring.cell_filters import CellFilters
+from scorefold.scoring.rescoring import (
+    CANDIDATE_STDS,
+    NOISE_STDS,
+    Rescorer,
+    held_bytes,
+    synthesis_slack,
+    voxel_bytes,
+)
 from scorefold.scoring.score import TargetTile
 from scorefold.scoring.tile import Tile
 
@@ -24,8 +32,14 @@ FIRST_TOGETHER, MOST_TOGETHER = 256, 2048
 """Voxels that are looked at together, at first and at most: after them it is asked whether that takes too much, and
 twice as many follow."""
 
+REACH = 1
+"""How far apart, along each axis, voxels are next to each other: the maximum may lie beside the synthesised one."""
+
 CLIMBS = 8
 """How often the maximum may lie beside the voxel that was looked at."""
+
+FARTHEST = REACH * CLIMBS
+"""How many voxels away from a candidate its exact maximum may lie, along each axis."""
 
 PASSED_STDS = 1.5
 """`CANDIDATE_STDS` for voxels that are passed on the way to a peak: there are few such ways, and many voxels."""
@@ -35,6 +49,17 @@ RIVALS = 8
 
 NEAR = 4
 """Edge of the blocks of voxels that are looked at one after the other."""
+
+
+def looking_bytes(filters: CellFilters) -> int:
+    """Return the memory that a climber and its rescorer take beside bases and pixels."""
+    voxels = _most_together(voxel_bytes(filters))
+    return voxels * voxel_bytes(filters) + held_bytes(filters, voxels)
+
+
+def _most_together(bytes_each: int) -> int:
+    """Return how many voxels are looked at together, at most."""
+    return min(MOST_TOGETHER, max(1, WINDOW_BYTES // bytes_each))
 
 
 @dataclass(frozen=True)
@@ -118,7 +143,7 @@ class Climber:
         at_least: float,
         std: float,
         residuals: tuple[float, float],
-        reach: int = 1,
+        reach: int = REACH,
         beside: float | None = None,
         most_products: float = np.inf,
     ) -> None:
@@ -189,7 +214,7 @@ class Climber:
         return self._enough(score, self._largest_residual, NOISE_STDS)
 
     def comes_near(self, score: float) -> float:
-        """Return which scores are lower than one by no more than synthesised ones may be, by the typical residual."""
+        """Return from which synthesised scores on exact ones may reach a score, by the typical residual."""
         return self._enough(score, self._typical_residual)
 
     def next_to(self, voxel: Voxel, synthesised: float) -> list[Voxel]:
@@ -307,7 +332,7 @@ class Climber:
     def _look(self, wanted: Mapping[Voxel, float]) -> None:
         """Find the best exact scores of voxels, if they are of interest: as many together as memory allows."""
         rescorer = self._rescorer
-        most = min(MOST_TOGETHER, max(1, WINDOW_BYTES // rescorer.voxel_bytes))
+        most = _most_together(rescorer.voxel_bytes)
         # Neighbours follow each other: they share turned templates.
         voxels = sorted(wanted, key=lambda voxel: (tuple(v // NEAR for v in voxel), voxel))
         start, count = 0, min(FIRST_TOGETHER, most)

@@ -83,11 +83,6 @@ class LocalRescorer(Rescorer):
         turned = self._with_mask.cache_info().misses
         return super().products + 2 * turned * TURN_PRODUCTS * int(self._filters.inside.sum())
 
-    @property
-    def voxel_bytes(self) -> int:
-        """As for `Rescorer`; of every window there are the squares, too."""
-        return super().voxel_bytes + int(8 * self._filters.inside.sum())
-
     def windows(self, places: Sequence[Sequence[int]], pixels: TargetTile) -> LocalWindows:
         """Return what lies in the search box at voxels; see `Rescorer.windows`."""
         values = super().windows(places, pixels)

@@ -68,6 +68,29 @@ def synthesis_slack(scores: Any, residual: Any, std: float, noise_stds: float = 
 _slack = compiled(synthesis_slack)
 
 
+def voxel_bytes(filters: CellFilters) -> int:
+    """Return the memory for a voxel that is looked at.
+
+    Its window and a copy, both with squares where masks turn; products; scores and bounds of cells.
+    """
+    cells = filters.cells
+    windows = 8 * int(filters.inside.sum()) * (2 if filters.masks_turn else 1)
+    return windows + 4 * BLOCK_ROWS + 9 * len(cells) + 32 * cells.largest
+
+
+def held_bytes(filters: CellFilters, windows: int) -> int:
+    """Return what a rescorer that looks at so many windows together may hold, beside whole bases and these.
+
+    Turned templates, the rough parts of bases, turned windows, and a block of basis templates and its turn.
+    """
+    inside = 4 * int(filters.inside.sum())
+    templates = inside * len(filters.rotations)
+    of_masks = 2 if filters.masks_turn else 1
+    turned = inside * of_masks * windows * filters.cells.turns
+    block = max(min(BLOCK_BYTES, inside * BLOCK_ROWS), inside)
+    return sum(min(HELD_BYTES, size) for size in (templates * of_masks, templates, turned)) + 2 * block
+
+
 @dataclass(frozen=True, eq=False)
 class BestScores:
     """The best exact scores of some voxels.
@@ -102,7 +125,7 @@ class Rescorer:
         The cells of the rotation set.
     coarse, finer : callable
         Return the bases of a cell that others are turns of: that of the synthesis, and the one by which its finds are
-        looked at. Windows are turned in the place of bases, of which there is more.
+        looked at. Bases are turned for its turns, or windows, whatever is less.
     std : float
         Standard deviation of all scores.
     """
@@ -136,9 +159,8 @@ class Rescorer:
 
     @property
     def voxel_bytes(self) -> int:
-        """Memory for every voxel that is looked at: its window and a copy, products, and scores and bounds of cells."""
-        cells = self._filters.cells
-        return int(8 * self._filters.inside.sum() + 4 * BLOCK_ROWS + 9 * len(cells) + 32 * cells.largest)
+        """Memory for every voxel that is looked at."""
+        return voxel_bytes(self._filters)
 
     def windows(self, places: Sequence[Sequence[int]], pixels: TargetTile) -> Any:
         """Return what lies under the mask at voxels, shape (n, v).
@@ -281,17 +303,19 @@ class Rescorer:
         By the basis of its model: whatever is less is turned, that or the windows.
         """
         self._count(basis, len(weights))
-        turned, turn = self._filters.of_model, cell % self._filters.cells.turns
+        turned = self._of_cell
         if len(weights) < basis.rank:
-            windows = self._turned_back(windows, turn)
+            windows = self._turned_back(windows, cell % self._filters.cells.turns)
             turned = self._filters.rows_of_model
-        else:
-            self._products += GRID_PRODUCTS * basis.vectors.size * (turn > 0)
         basis = turned(basis, cell)
         low, high = self._scores(cell, basis, windows, weights, turned)
         rho = basis.residuals.astype(np.float64)[:, np.newaxis]
         above, below = (synthesis_slack(one, rho, self._std, noise_stds) for one in (signal, low))
         return low - below, high + above
+
+    def _of_cell(self, basis: Basis, cell: int) -> Basis:
+        self._products += GRID_PRODUCTS * basis.vectors.size * (cell % self._filters.cells.turns > 0)
+        return self._filters.of_model(basis, cell)
 
     def _count(self, basis: Basis, voxels: int) -> None:
         self._products += voxels * (basis.vectors.size + basis.coefficients.size)

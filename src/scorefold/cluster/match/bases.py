@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scorefold.errors import DamagedPartialError
-from scorefold.planning.memory import HELD_BASES, bases_while_refining, refine_bytes
+from scorefold.planning.memory import HELD_BASES, BasisSize, MemoryModel, margin_of, room_for_bases
 from scorefold.planning.node import Node
-from scorefold.planning.plan import Plan
+from scorefold.planning.plan import Plan, TileGroup
 from scorefold.scoring.basis import Basis, MaskBasis
 from scorefold.scoring.cell_filters import CellFilters
+from scorefold.scoring.climbing import looking_bytes
 from scorefold.store import RunStore
 
 if TYPE_CHECKING:
@@ -184,23 +185,25 @@ def _bytes(bases: list[Basis]) -> int:
 
 
 @contextmanager
-def keeping_bases(run: "MatchRun") -> Iterator[None]:
-    """Keep as many bases in memory as there is room for while no maps are made of them."""
+def keeping_bases(run: "MatchRun", group: TileGroup) -> Iterator[None]:
+    """Keep as many bases in memory as there is room for while candidates in tiles of a group are looked at."""
     with ExitStack() as kept:
         if run.compressed:
-            kinds, itemsize = _kinds(run), np.dtype(run.job.search.dtype).itemsize
-            room = run.memory_limit - max(
-                refine_bytes(
-                    group.tiling.fft_shape,
-                    group.tiling.target_shape,
-                    run.plan.box,
-                    itemsize,
-                    run.filters.places_bytes,
-                )
-                for group in run.plan.groups
+            kinds, box, tiling = _kinds(run), run.plan.box, group.tiling
+            size = BasisSize(
+                0, places_bytes=run.filters.places_bytes, looking_bytes=looking_bytes(run.filters)
             )
+            memory = MemoryModel(
+                run.memory_limit,
+                run.score,
+                np.dtype(run.job.search.dtype).itemsize,
+                box,
+                margin_of(run.job.picks.min_distance, box),
+                size,
+            )
+            room = memory.limit - memory.looking_bytes(tiling.fft_shape, tiling.target_shape)
             for bases in kinds:
-                kept.enter_context(bases.keeping(bases_while_refining(room, len(kinds))))
+                kept.enter_context(bases.keeping(room_for_bases(room, len(kinds))))
         yield
 
 

@@ -17,7 +17,7 @@ from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.match.search_tasks import create_maps, moments_from_json
 from scorefold.planning.job import PickOptions, Target
 from scorefold.planning.node import Node
-from scorefold.scoring.climbing import CLIMBS
+from scorefold.scoring.climbing import FARTHEST
 from scorefold.scoring.rescoring import CANDIDATE_STDS, synthesis_slack
 from scorefold.scoring.threshold import false_positive_threshold
 from scorefold.store import ResultMaps
@@ -27,12 +27,6 @@ MOST_PICKS = 100_000
 
 BLOCK_VOXELS = 2**21
 HISTOGRAM_BINS = 200
-
-REACH = 1
-"""Voxels around a candidate that are scored exactly: the maximum may lie beside the synthesised one."""
-
-FARTHEST = REACH * CLIMBS
-"""How many voxels away from a candidate its exact maximum may lie, along each axis."""
 
 
 SHOULDER_STDS = 0.25

@@ -5,9 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.spatial import KDTree
 
-from scorefold.cluster.match.candidate_tasks import FARTHEST
 from scorefold.planning.job import PickOptions
-from scorefold.scoring.climbing import Candidate, Climber, Voxel
+from scorefold.scoring.climbing import FARTHEST, Candidate, Climber, Voxel
 from scorefold.scoring.tile import Tile
 
 Scores = Mapping[Voxel, tuple[float, int]]

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from scorefold.analyzer.peaks import maximum_radius
 from scorefold.cluster.match.bases import drop_bases, keeping_bases
-from scorefold.cluster.match.candidate_tasks import FARTHEST, REACH
 from scorefold.cluster.match.exact_maps import ExactMaps
 from scorefold.cluster.match.likely_picks import LikelyPicks, Scores
 from scorefold.cluster.match.result_map import ResultMap
 from scorefold.cluster.match.run import MatchRun
 from scorefold.cluster.run import one_line
 from scorefold.errors import InputError
+from scorefold.planning.memory import margin_of
 from scorefold.planning.node import Node
 from scorefold.scoring.climbing import Candidate, Climber, TooMuchWorkError, Voxel
 from scorefold.scoring.local import LocalScores, VoxelWeights, room_at
@@ -25,6 +25,9 @@ from scorefold.scoring.rescoring import Rescorer
 from scorefold.scoring.tile import Tile
 
 Array = NDArray[Any]
+
+_Rescored = tuple[Scores, list[Candidate], list[Candidate]]
+"""Scores of voxels, the maxima among them, and those of the maxima that may be picks."""
 
 WEIGHTS_REACH = 4
 """Weights of so many voxels to all sides of one are found at a time, which takes little more than of one."""
@@ -105,7 +108,7 @@ def refine(run: MatchRun, node: Node) -> str:
     found = _Found(len(run.job.template_shape))
     failures: dict[str, str] = {}
     if run.compressed or run.refining_step:
-        with keeping_bases(run):
+        with keeping_bases(run, run.plan.group_of(node.batch)):
             failures = _refine_tiles(run, node, found)
     run.store.commit(node.key, arrays=found.arrays(), summary={"failures": failures})
     return node.key
@@ -239,7 +242,7 @@ class _Refiner:
             )
         ]
         self._apart = maximum_radius(run.job.picks.min_distance, len(tile.shape))
-        self._whole = _grown(tile, max(FARTHEST + 1, min(self._apart, max(run.template.box))))
+        self._whole = _grown(tile, margin_of(run.job.picks.min_distance, run.template.box))
         self._synthesised: Array = np.empty(0)
         if synthesised is not None:
             region = tuple(slice(a, a + n) for a, n in zip(self._whole.start, self._whole.shape, strict=True))
@@ -270,22 +273,21 @@ class _Refiner:
         # Positions follow from the scores next to them, where poses are not refined.
         beside = None if run.refining_step else run.job.search.score_threshold
         maps = ExactMaps(run, self._whole, self._pixels, self._fft_shape)
-        try:
-            exact, maxima, kept = self._looked_at(beside, maps.products)
-        except TooMuchWorkError:
-            drop_bases(run)
-            exact, maxima = maps.found(self._threshold, beside)
-            kept = self._likely.not_suppressed(maxima, exact) if run.refining_step else []
+        exact, maxima, kept = self._looked_at(beside, maps.products) or self._all_scored(maps, beside)
         for voxel, (score, rotation_id) in exact.items():
             found.add_score(self._index, voxel, score, rotation_id)
         for one in maxima:
             found.add_maximum(self._index, one.voxel)
         return kept
 
-    def _looked_at(
-        self, beside: float | None, most_products: float
-    ) -> tuple[Scores, list[Candidate], list[Candidate]]:
-        """Look at voxels one by one; return their scores, the maxima among them, and those that may be picks."""
+    def _all_scored(self, maps: ExactMaps, beside: float | None) -> _Rescored:
+        """Score all voxels at all rotations."""
+        drop_bases(self._run)
+        exact, maxima = maps.found(self._threshold, beside)
+        return exact, maxima, self._likely.not_suppressed(maxima, exact) if self._run.refining_step else []
+
+    def _looked_at(self, beside: float | None, most_products: float) -> _Rescored | None:
+        """Look at voxels one by one, or return nothing if that takes too much."""
         climber = Climber(
             *self._rescorer(),
             self._whole,
@@ -294,16 +296,18 @@ class _Refiner:
             at_least=self._threshold,
             std=self._std,
             residuals=self._run.residuals,
-            reach=REACH,
             beside=beside,
             most_products=most_products,
         )
-        if self._run.filters.masks_turn:
-            # Beside a jump of contrast maps tell too little of what is the highest.
-            maxima = climber.maxima([one.voxel for one in self._candidates])
-        else:
-            maxima = self._likely.maxima(climber, self._candidates)
-        kept = self._likely.looked_around(climber, maxima, self._apart, np.inf)
+        try:
+            if self._run.filters.masks_turn:
+                # Beside a jump of contrast maps tell too little of what is the highest.
+                maxima = climber.maxima([one.voxel for one in self._candidates])
+            else:
+                maxima = self._likely.maxima(climber, self._candidates)
+            kept = self._likely.looked_around(climber, maxima, self._apart, np.inf)
+        except TooMuchWorkError:
+            return None
         return climber.exact, maxima, kept
 
     def _rescorer(self) -> tuple[Rescorer, Callable[[Sequence[Voxel]], Array]]:
