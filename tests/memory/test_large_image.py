@@ -51,10 +51,11 @@ def run_on_workers(*command):
 @pytest.mark.long
 @pytest.mark.chaos
 @pytest.mark.timeout(300)
-def test_a_large_target_among_small_ones_is_searched_within_the_limit(folder, tmp_path):
+@pytest.mark.parametrize(("engine", "step"), [("exact", 90), ("compressed", 6)])
+def test_a_large_target_among_small_ones_is_searched_within_the_limit(folder, tmp_path, engine, step):
     code, said, peak = run_on_workers(
-        "match", str(folder / "test"), "-t", str(folder / "piece.npy"), "--mask", "disk", "--step", "90",
-        "--threshold", "0.8", "--memory-limit", f"{LIMIT_MIB}MiB", "-o", str(tmp_path / "run"),
+        "match", str(folder / "test"), "-t", str(folder / "piece.npy"), "--mask", "disk", "--step", str(step),
+        "--engine", engine, "--threshold", "0.8", "--memory-limit", f"{LIMIT_MIB}MiB", "-o", str(tmp_path / "run"),
     )  # fmt: skip
     assert (code, said) == (0, "")
     print(f"peak of a worker: {peak:.0f} of {LIMIT_MIB} MiB")
