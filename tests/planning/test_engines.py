@@ -72,6 +72,36 @@ def test_auto_takes_the_exact_engine_where_memory_is_short_for_bases(cheapest, m
         make_plan([(90, 100)], TEMPLATE, ROTATIONS, resolved(), memory_limit=2**30)
 
 
+def test_the_fastest_cells_are_taken_that_can_be_used(cheapest, monkeypatch):
+    cheapest(48.0)
+    sizes = {48.0: BasisSize(4, looking_bytes=2**30), 24.0: BasisSize(4, cell_bytes=2**30)}
+    monkeypatch.setattr(planner, "basis_size", lambda search, *_: sizes.get(search.cell_angle, BasisSize(4)))
+    assert resolved().cell_angle == resolved(engine="auto").cell_angle == 12.0
+    with pytest.raises(InputError, match="smaller --cell-angle"):
+        resolved(cell_angle=24.0)
+    sizes |= {12.0: sizes[24.0], 90.0: sizes[24.0]}
+    with pytest.raises(InputError, match="smaller --cell-angle"):
+        resolved()
+    assert resolved(engine="auto").engine == "exact"
+
+
+def test_cells_with_too_many_basis_templates_are_passed_over(monkeypatch):
+    """Noise has as many as there are lines around its edge."""
+    monkeypatch.setattr(engines, "CELL_SIZES", {2: (8, 180)})
+    noise = dataclasses.replace(SEARCH, tolerance=0.02)
+    rotations, shape = plane_rotations(0.5), (161, 161)
+    values = np.random.default_rng(0).normal(size=shape)
+    template = search_template(values, template_mask("disk", shape), rotations, noise)
+
+    def resolved(angle=None):
+        search = dataclasses.replace(noise, cell_angle=angle)
+        return resolve_engine(search, [(190, 200)], template, rotations, 2**31)
+
+    with pytest.raises(InputError, match="would have rank"):
+        resolved(90.0)
+    assert resolved().cell_angle == 4.0
+
+
 def test_small_images_are_searched_by_bases_in_little_memory():
     search = dataclasses.replace(SEARCH, cell_angle=24.0)
     cost = make_plan([(90, 100)], TEMPLATE, ROTATIONS, search, memory_limit=450 * 2**20)[1]

@@ -1,7 +1,11 @@
 """Choosing how score maps are made: the engine, and the cells of the compressed one, by what they cost here."""
 
+import math
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +44,7 @@ def choose_engine(
     transforms: FourierProvider,
     fft_shape: tuple[int, ...],
     tiles: int = 1,
+    check: Callable[[SearchOptions], Any] = lambda _: None,
 ) -> SearchOptions:
     """Return the search options with the engine, and its cells, decided.
 
@@ -57,6 +62,8 @@ def choose_engine(
         Shape of typical transforms.
     tiles : int
         Number of tiles of all targets: they share the bases.
+    check : callable
+        Raises `InputError` where some cells cannot be used; the fastest that can are taken.
 
     Raises
     ------
@@ -75,18 +82,36 @@ def choose_engine(
         if search.engine == "auto":
             return exact
         raise
-    measured = {
-        angle: seconds_per_rotation(search, angle, template, rotations, transforms, fft_shape, tiles)
-        for angle in _angles(search, template, rotations)
-    }
-    best = min(measured, key=lambda angle: measured[angle])
+    measured: dict[float, float] = {}
+    refused: dict[float, InputError] = {}
+    for angle in _angles(search, template, rotations):
+        with _kept(refused, angle):
+            measured[angle] = seconds_per_rotation(
+                search, angle, template, rotations, transforms, fft_shape, tiles
+            )
+    limit = math.inf
     if search.engine == "auto":
         alone = calibrate(
             template, rotations, score, transforms, fft_shape, search.dtype, seconds=0.3, tiles=tiles
         )
-        if alone.rotation / min(tiles, TYPICAL_BATCH) + alone.tile <= measured[best]:
-            return exact
-    return replace(search, engine="compressed", cell_angle=best)
+        limit = alone.rotation / min(tiles, TYPICAL_BATCH) + alone.tile
+    for angle in sorted((one for one in measured if measured[one] < limit), key=measured.__getitem__):
+        chosen = replace(search, engine="compressed", cell_angle=angle)
+        with _kept(refused, angle):
+            check(chosen)
+            return chosen
+    if search.engine == "auto":
+        return exact
+    raise refused[min(refused)]
+
+
+@contextmanager
+def _kept(refused: dict[float, InputError], angle: float) -> Iterator[None]:
+    """Keep why the cells of an angle cannot be used."""
+    try:
+        yield
+    except InputError as error:
+        refused[angle] = error
 
 
 def _angles(search: SearchOptions, template: Template, rotations: NDArray[np.float64]) -> list[float]:

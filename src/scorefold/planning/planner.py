@@ -165,19 +165,22 @@ def resolve_engine(
         return exact
     memory = _memory(template, search, memory_limit, min_distance)
     try:
-        typical_size = replace(memory, bases=BasisSize(TYPICAL_RANK))
-        tilings = _tilings(shapes, template, search, typical_size)
-        typical = max((one.fft_shape for one, _ in tilings.values()), key=lambda shape: int(np.prod(shape)))
-        wisdom = provider(search.fft).learn([typical], template.box, sorted({search.dtype, "float64"}))
-        transforms = provider(search.fft, wisdom)
-        chosen = choose_engine(search, template, rotations, transforms, typical, _count(tilings))
-        if search.engine == "auto" and chosen.engine != "exact":
-            _tilings(shapes, template, search, _with_bases(memory, chosen, template, rotations))
+        tilings = _tilings(shapes, template, search, replace(memory, bases=BasisSize(TYPICAL_RANK)))
     except InputError:
         if search.engine != "auto":
             raise
         return exact  # it needs less memory; what else is wrong is said when that is planned
-    return chosen
+    typical = max((one.fft_shape for one, _ in tilings.values()), key=lambda shape: int(np.prod(shape)))
+    wisdom = provider(search.fft).learn([typical], template.box, sorted({search.dtype, "float64"}))
+    return choose_engine(
+        search,
+        template,
+        rotations,
+        provider(search.fft, wisdom),
+        typical,
+        _count(tilings),
+        lambda one: _tilings(shapes, template, one, _with_bases(memory, one, template, rotations)),
+    )
 
 
 def _memory(template: Template, search: SearchOptions, limit: int, min_distance: float) -> MemoryModel:
