@@ -167,5 +167,5 @@ class CellSearch:
 def fastest_cells(search: Search, tolerance: float, angles: list[float]) -> CellSearch:
     """Return the search by cells of the angle that is the fastest in short tries, as the planner does."""
     candidates = {angle: CellSearch(search, angle, tolerance) for angle in angles}
-    tried = alternate({str(angle): one.timer(cells=3) for angle, one in candidates.items()}, repeats=3)
+    tried = alternate({str(angle): one.timer(cells=4) for angle, one in candidates.items()}, repeats=3)
     return candidates[min(angles, key=lambda angle: tried[str(angle)])]

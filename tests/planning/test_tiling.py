@@ -156,6 +156,14 @@ def test_who_looks_at_candidates_needs_memory_for_bases_beside_the_tile():
     )
 
 
+def test_every_tile_keeps_the_maps_of_masks_that_other_cells_have_too():
+    own = replace(memory(), bases=BasisSize(rank=3, mask_rank=2))
+    same = replace(own, bases=replace(own.bases, same_masks=2))
+    shape, maps = (100, 100), 2 * 2 * 4 * 85**2
+    assert same.leaf_bytes(shape, tiles=1) == own.leaf_bytes(shape, tiles=1)
+    assert same.leaf_bytes(shape, tiles=5) == own.leaf_bytes(shape, tiles=5) + 4 * maps
+
+
 def test_exact_maps_of_a_tile_with_too_many_candidates_have_their_memory():
     exact = memory(box=(8,) * 3)
     model = replace(exact, bases=BasisSize(1))

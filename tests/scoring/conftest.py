@@ -52,11 +52,34 @@ class ScoreMaps(AbstractAnalyzer):
     shareable = False
 
 
+def cut(mask, *ends):
+    """Return a mask without some of its rows at both ends."""
+    mask[: ends[0]] = 0
+    mask[len(mask) - ends[1] :] = 0
+    return mask
+
+
+MASKS = {
+    "uneven": lambda ball: cut(ball, 3 * len(ball) // 10, 0),
+    "half": lambda ball: cut(np.ones_like(ball), 2, 2),
+    "quarter": np.ones_like,
+}
+"""Masks by how far they are turned until they are the same: never, by half a turn, or by a quarter."""
+
+
 class Search:
     """Noise that is searched for a template of detail, in one tile or in two, by either engine."""
 
     def __init__(
-        self, ndim, name="FLCSphericalMask", *, tiles=1, pad_edges=False, dtype="float32", turned=False
+        self,
+        ndim,
+        name="FLCSphericalMask",
+        *,
+        tiles=1,
+        pad_edges=False,
+        dtype="float32",
+        turned=False,
+        mask="uneven",
     ):
         rng = np.random.default_rng(3)
         self.shape = (40, 34) if ndim == 2 else (17, 15, 16)
@@ -67,9 +90,8 @@ class Search:
             self.rotations, self.angle = space_rotations(45), 90.0
             values = chain_density(rng, 8, blur=0.8)
         score = get_score(name)
-        mask = template_mask("sphere", values.shape)
-        if name == "FLC":  # not the same at any two rotations
-            mask[: 3 * len(mask) // 10] = 0
+        ball = template_mask("sphere", values.shape)
+        mask = MASKS[mask](ball) if name == "FLC" else ball
         self.score = score
         self.template = Template(score.template_values(values), mask, self.rotations)
         self.cells = rotation_cells(self.rotations, self.angle, turned=turned)

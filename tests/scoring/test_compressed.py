@@ -234,6 +234,38 @@ def test_masks_that_turn_have_the_supports_and_the_basis_of_their_turns(ndim):
         assert np.sqrt(np.mean(masks.residuals**2)) <= 0.3 / FINER_MASKS + 1e-3
 
 
+@pytest.mark.parametrize("tiles", [1, 2])
+@pytest.mark.parametrize(("mask", "same"), [("uneven", 1), ("half", 2), ("quarter", 4)])
+def test_masks_that_a_turn_leaves_as_they_are_are_transformed_once(a_search, monkeypatch, mask, same, tiles):
+    search = a_search(2, "FLC", tiles=tiles, turned=True, mask=mask)
+    assert (search.filters.same_masks, search.cells.turns) == (same, 4)
+    assert a_search(3, "FLC", turned=True, mask="half").filters.same_masks == 1
+    assert a_search(2, "FLC", mask=mask).filters.same_masks == 1, "no cell is a turn of another"
+    ranks = [search.filters.bases(model, 0.3).masks.rank for model in range(0, len(search.cells), 4)]
+    counted = []
+    local_sums = type(search.score).local_sums
+    monkeypatch.setattr(
+        type(search.score), "local_sums", lambda *args: counted.append(1) or local_sums(*args)
+    )
+
+    def found(cells=None):
+        counted.clear()
+        return search.compressed(0.3, search.maximum, cells), len(counted) - 2 * tiles
+
+    together, sums = found()
+    assert sums == sum(ranks) * 4 // same * tiles
+    cells = list(range(len(search.cells)))
+    for order in (cells[1::2] + cells[::2], cells[::-1]):
+        apart, sums = found(order)
+        assert sums == sum(ranks) * 4 * tiles, "the cell before had others"
+        for one, other in zip(together, apart, strict=True):
+            assert one.scores.tobytes() == other.scores.tobytes()
+            assert one.rotations.tobytes() == other.rotations.tobytes()
+    monkeypatch.setitem(search.filters.__dict__, "same_masks", 1)
+    for one, other in zip(together, found()[0], strict=True):
+        np.testing.assert_allclose(one.scores, other.scores, atol=ROUNDING)
+
+
 @pytest.mark.parametrize("name", ["NCC", "FLC"])
 @pytest.mark.parametrize("case", ["box", "mask", "rotations"])
 def test_cells_are_on_their_own_where_a_turn_changes_more_than_the_template(case, name):

@@ -74,11 +74,11 @@ def test_what_is_no_run_is_refused_and_nothing_is_made(tmp_path):
     assert list((tmp_path / "folder").iterdir()) == []
 
 
-@pytest.mark.parametrize("layout", [0, 1, 2, 3, 4, 6, "5", None])
+@pytest.mark.parametrize("layout", [0, 1, 2, 3, 4, 5, 7, "6", None])
 def test_another_layout_is_refused_rather_than_misread(run, layout):
     run.update_attributes(format=layout)
     with pytest.raises(
-        StoreError, match=f"store format {layout}, this version reads 5. Use the version of scorefold"
+        StoreError, match=f"store format {layout}, this version reads 6. Use the version of scorefold"
     ):
         RunStore(run.location)
 

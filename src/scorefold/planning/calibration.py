@@ -1,9 +1,10 @@
 """Measuring, on the machine at hand, how long a rotation takes."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import fmean, median
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,7 +94,7 @@ def engine_calibration(
     analyzer: Analyzer,
     steps: Sequence[int],
     *,
-    seconds: float,
+    seconds: float | None = None,
     margin: int = 0,
     tiles: int = FEW_TILES,
 ) -> Calibration:
@@ -108,9 +109,9 @@ def engine_calibration(
     analyzer : AbstractAnalyzer
         For that tile.
     steps : sequence of int
-        What to fold; at least two are, again if there is only one.
-    seconds : float
-        About how long to measure.
+        What to fold.
+    seconds : float, optional
+        About how long to measure, of many steps that are alike. Default: each step once.
     margin : int
         Voxels around the tile that the score needs.
     tiles : int
@@ -120,17 +121,18 @@ def engine_calibration(
     counts = sorted({1, min(tiles, FEW_TILES)})
     batches = [engine.prepare([tile] * count, [noise] * count, [analyzer] * count) for count in counts]
     durations: list[list[float]] = [[] for _ in counts]
-    stop = time.perf_counter() + seconds
+    stop = math.inf if seconds is None else time.perf_counter() + seconds
     states = [[analyzer.init_state() for _ in range(count)] for count in counts]
     measured = 0
-    while measured < 2 or (time.perf_counter() < stop and measured < len(steps)):
+    while measured < 2 or (time.perf_counter() < stop and measured <= len(steps)):
         for which, batch in enumerate(batches):
             start = time.perf_counter()
-            states[which] = batch.fold(steps[measured % len(steps)], states[which])
+            states[which] = batch.fold(steps[measured - 1 if measured else 0], states[which])
             durations[which].append(time.perf_counter() - start)
         measured += 1
     # The first round compiles and plans.
-    single, *several = (median(one[1:]) for one in durations)
+    typical = fmean if seconds is None else median
+    single, *several = (typical(one[1:]) for one in durations)
     if not several:
         return Calibration(rotation=0.0, tile=single)
     tile_seconds = max((several[0] - single) / (counts[1] - 1), 0.1 * single)

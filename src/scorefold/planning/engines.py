@@ -17,6 +17,7 @@ from scorefold.planning.job import SearchOptions
 from scorefold.planning.memory import HELD_BASES, BasisSize
 from scorefold.planning.plan import BASES_OF_A_PARTIAL
 from scorefold.rotations import rotation_spacing
+from scorefold.scoring.basis import MaskBasis
 from scorefold.scoring.cell_filters import CellBases, CellFilters, check_compressible, search_cells
 from scorefold.scoring.climbing import looking_bytes
 from scorefold.scoring.compressed import CompressedEngine
@@ -172,8 +173,9 @@ def basis_size(search: SearchOptions, template: Template, rotations: NDArray[np.
     )
     voxels, models = 4 * int(filters.inside.sum()), len(cells) // cells.turns
     return BasisSize(
-        rank + 2 * mask_rank,
+        rank,
         mask_rank,
+        filters.same_masks,
         cell_bytes=cells.largest * voxels * (2 if mask_rank else 1),
         partial_bytes=BASES_OF_A_PARTIAL * (rank + mask_rank) * voxels,
         finer_bytes=BASES_OF_A_PARTIAL * finer_rank * voxels,
@@ -233,8 +235,13 @@ class CellSample:
         exact = ExactEngine(
             template, rotations, score, transforms, fft_shape, dtype=search.dtype, pad_edges=True
         )
+
+        def masks_of(cell: int) -> MaskBasis | None:
+            masks = self.bases.masks
+            return None if masks is None else self.filters.of_model(masks, cell)
+
         engine = CompressedEngine(
-            exact, self.filters, lambda _: self.bases.coarse, lambda _: self.bases.masks
+            exact, self.filters, lambda cell: self.filters.of_model(self.bases.coarse, cell), masks_of
         )
         tile = largest_tile(fft_shape, template.box)
         analyzer = AnalyzerProduct(
@@ -242,5 +249,5 @@ class CellSample:
             ApproximateScoreMoments(),
         )
         self.calibration: Calibration = engine_calibration(
-            engine, tile, analyzer, [self.cell], seconds=0.0, tiles=tiles
+            engine, tile, analyzer, range(self.cell, self.cell + self.filters.same_masks), tiles=tiles
         )

@@ -39,9 +39,11 @@ class BasisSize:
     Attributes
     ----------
     rank : int
-        Maps of a tile at a time: some more than the rank of the largest cell, and two for each basis mask.
+        Basis templates, each of which has a map: some more than the rank of the largest cell.
     mask_rank : int
-        Basis masks, which may be transformed in double precision, too; 0 where no mask turns.
+        Basis masks, each of which has two, and may be transformed in double precision, too; 0 where no mask turns.
+    same_masks : int
+        How many cells have the same basis masks; their maps are kept for all tiles if there are several.
     cell_bytes : int
         The turned templates of the largest cell, under the mask.
     partial_bytes, finer_bytes : int
@@ -56,6 +58,7 @@ class BasisSize:
 
     rank: int
     mask_rank: int = 0
+    same_masks: int = 1
     cell_bytes: int = 0
     partial_bytes: int = 0
     finer_bytes: int = 0
@@ -104,6 +107,8 @@ class MemoryModel:
         if self.bases:
             # With what is not scored marked; or least variances, and means.
             weights += self.itemsize * positions * (2 if self.bases.mask_rank else 1)
+            if self.bases.same_masks > 1:
+                weights += self._mask_maps(fft_shape)
         return kept + weights + 3 * self.state_bytes * positions
 
     def shared_bytes(self, fft_shape: Shape) -> int:
@@ -117,6 +122,8 @@ class MemoryModel:
         shared = 2 * self._buffers(fft_shape) + 3 * voxels * 8 + 3 * self._spectrum(fft_shape, "double")
         if self.bases:
             shared += self.bases.rank * self.itemsize * self._positions(fft_shape)
+            if self.bases.same_masks == 1:
+                shared += self._mask_maps(fft_shape)
             shared += self.bases.held_bytes + 2 * self.bases.partial_bytes + self.bases.places_bytes
         return shared
 
@@ -181,6 +188,11 @@ class MemoryModel:
         grown = (min(p + 2 * self.margin, n) for p, n in zip(positions, target_shape, strict=True))
         voxels = math.prod(g + b - 1 for g, b in zip(grown, self.box, strict=True))
         return (3 * 8 + self.itemsize + 1) * voxels
+
+    def _mask_maps(self, fft_shape: Shape) -> int:
+        """Return the maps of a cell's basis masks."""
+        ranks = self.bases.mask_rank if self.bases else 0
+        return 2 * ranks * self.itemsize * self._positions(fft_shape)
 
     def _buffers(self, fft_shape: Shape) -> int:
         """Return what transforms keep: columns and rows, in working and in double precision."""

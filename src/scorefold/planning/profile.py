@@ -124,8 +124,9 @@ def _compressed_parts(engine: ExactEngine, target: Any, sample: CellSample) -> d
     back = bases.coarse.rank * _seconds(lambda: score.numerator(target, prepared, correlator))
     if isinstance(score, LocalScore) and bases.masks is not None:
         mask = score.prepare_mask(filters.in_box(bases.masks.vectors[0]), correlator)
-        forward *= 1 + bases.masks.rank / bases.coarse.rank
-        back += bases.masks.rank * _seconds(lambda: score.local_sums(target, mask, correlator))
+        masks = bases.masks.rank / filters.same_masks
+        forward *= 1 + masks / bases.coarse.rank
+        back += masks * _seconds(lambda: score.local_sums(target, mask, correlator))
     fold = sample.calibration.leaf_seconds(1, 1) - forward - back
     return {
         "turn the templates, make the basis": sample.compress_seconds / count / filters.cells.turns,

@@ -11,6 +11,10 @@ from scorefold.rotations.symmetry import symmetry_group
 _EQUAL = 1e-9
 
 
+_QUARTERS = [0, 2, 1, 3]
+"""Quarters of the turn in the order of `grid_rotations`: masks often are the same after half a turn."""
+
+
 @cache
 def grid_rotations(dimensions: int) -> NDArray[np.float64]:
     """Return the rotations that take a square or cubic grid into itself: 4 of the plane, 24 of space.
@@ -23,14 +27,14 @@ def grid_rotations(dimensions: int) -> NDArray[np.float64]:
     Returns
     -------
     ndarray of float64, shape (g, d, d)
-        Row 0 is the identity; all entries are -1, 0 or 1. Read-only.
+        Row 0 is the identity; all entries are -1, 0 or 1. In the plane half a turn follows each rotation. Read-only.
 
     Examples
     --------
     >>> grid_rotations(3).shape
     (24, 3, 3)
     """
-    quarters = [np.linalg.matrix_power(np.array([[0.0, -1.0], [1.0, 0.0]]), k) for k in range(4)]
+    quarters = [np.linalg.matrix_power(np.array([[0.0, -1.0], [1.0, 0.0]]), k) for k in _QUARTERS]
     group = np.array(quarters) if dimensions == 2 else np.rint(symmetry_group("O"))
     group.flags.writeable = False
     return group
@@ -59,8 +63,8 @@ def turned_with_grid(array: NDArray[Any], rotation: NDArray[np.float64]) -> NDAr
     Examples
     --------
     >>> turned_with_grid(np.array([[1, 2], [3, 4]]), grid_rotations(2)[1])
-    array([[2, 4],
-           [1, 3]])
+    array([[4, 3],
+           [2, 1]])
     """
     view = array.transpose(np.abs(rotation).argmax(axis=1))
     return view[tuple(slice(None, None, int(sign)) for sign in rotation.sum(axis=1))]
@@ -86,14 +90,14 @@ def grid_orbits(rotations: NDArray[np.float64]) -> NDArray[np.int32] | None:
     --------
     >>> from scorefold.rotations import plane_rotations
     >>> grid_orbits(plane_rotations(45)).tolist()
-    [[0, 2, 4, 6], [1, 3, 5, 7]]
+    [[0, 4, 2, 6], [1, 5, 3, 7]]
     """
     group = grid_rotations(rotations.shape[1])
     if len(rotations) % len(group):
         return None
     ids = np.arange(len(rotations), dtype=np.int32)
     in_plane = rotations.shape[1] == 2
-    orbits = ids.reshape(len(group), -1).T if in_plane else ids.reshape(-1, len(group))
+    orbits = ids.reshape(len(group), -1).T[:, _QUARTERS] if in_plane else ids.reshape(-1, len(group))
     for element, members in zip(group, orbits.T, strict=True):
         if np.abs(element @ rotations[orbits[:, 0]] - rotations[members]).max() > _EQUAL:
             return None

@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,13 @@ from scorefold.scoring.score import FilterScore, LocalScore, Score
 from scorefold.scoring.template import NEGLIGIBLE_WEIGHT, Template
 
 Array = NDArray[Any]
+BasisType = TypeVar("BasisType", bound=Basis)
 
 FINER = 6.0
 """How many times less the finer bases leave out, by which candidates are looked at."""
+
+EQUAL_WEIGHT = 1e-6
+"""Of the largest weight of a mask, what its turns may differ by to be the same."""
 
 FINER_MASKS = 3.0
 """How many times less the bases of masks leave out than those of filters.
@@ -133,6 +137,22 @@ class CellFilters:
         """Whether every rotation has a mask of its own."""
         return isinstance(self.score, LocalScore)
 
+    @functools.cached_property
+    def same_masks(self) -> int:
+        """How many cells that follow each other, beginning with a model, have the same basis of masks.
+
+        In the plane turns follow each other so that masks which are the same after half a turn, or a quarter, are.
+        """
+        mask, turns = self.template.mask, self.cells.turns
+        if mask.ndim != 2 or turns == 1 or not self.masks_turn:
+            return 1
+        same = 1
+        for turned in (mask[::-1, ::-1], np.rot90(mask)):
+            if turned.shape != mask.shape or np.abs(turned - mask).max() > EQUAL_WEIGHT * mask.max():
+                break
+            same *= 2
+        return same
+
     @property
     def places_bytes(self) -> int:
         """Memory for where voxels come from when bases are turned with the grid, and turned back."""
@@ -174,12 +194,14 @@ class CellFilters:
         )
         return CellBases(coarse, finer, masks)
 
-    def of_model(self, basis: Basis, cell: int) -> Basis:
+    def of_model(self, basis: BasisType, cell: int) -> BasisType:
         """Return the basis of a cell by that of its model."""
-        vectors = self.turned(basis.vectors, cell % self.cells.turns)
-        return replace(self.rows_of_model(basis, cell), vectors=vectors)
+        turn = cell % self.cells.turns
+        if isinstance(basis, MaskBasis):
+            turn -= turn % self.same_masks
+        return replace(self.rows_of_model(basis, cell), vectors=self.turned(basis.vectors, turn))
 
-    def rows_of_model(self, basis: Basis, cell: int) -> Basis:
+    def rows_of_model(self, basis: BasisType, cell: int) -> BasisType:
         """Return the basis of a cell by that of its model, but for its vectors, which are the model's."""
         turn = cell % self.cells.turns
         if not turn:

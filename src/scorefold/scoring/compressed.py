@@ -162,25 +162,37 @@ class LocalCompressedBatch(CompressedBatch):
             raise TypeError(f"score {score.name}: no rotation changes its weights")
         self._score = score
         self._known = self._floors_and_means()
+        self._last_cell = -1
+        # Of the cell before, or of the tile before where no other cell has the same.
+        self._sums: list[Array] = [np.empty(0)] * (len(tiles) if engine.filters.same_masks > 1 else 1)
 
     def _prepare_cell(self, cell: int, basis: Basis) -> Any:
         masks = self._engine.masks(cell)
         if masks is None:
             raise ValueError(f"cell {cell}: no basis of its masks")
-        return super()._prepare_cell(cell, basis), masks, self._transformed(self._score.prepare_mask, masks)
+        known = cell % self._engine.filters.cells.turns % self._engine.filters.same_masks > 0
+        spectra = None
+        if not known or self._last_cell != cell - 1:
+            spectra = self._transformed(self._score.prepare_mask, masks)
+        self._last_cell = cell
+        return super()._prepare_cell(cell, basis), masks, spectra
 
     def _terms(self, i: int, ids: NDArray[np.int32], basis: Basis, prepared: Any) -> "_CellTerms":
         exact, tile, target = self._engine.exact, self._tiles[i], self._prepared[i]
         vectors, masks, spectra = prepared
-        k, m = basis.rank, masks.rank
-        room, positions = self._room_for(k + 2 * m, tile), tuple(slice(0, n) for n in tile.shape)
+        positions = tuple(slice(0, n) for n in tile.shape)
         floor, means = self._known[i]
-        maps = LocalMaps(room[:k], room[k : k + m], room[k + m :], floor)
-        for vector, into in zip(vectors, maps.numerators, strict=True):
+        numerators = self._room_for(basis.rank, tile)
+        for vector, into in zip(vectors, numerators, strict=True):
             into[...] = self._score.numerator(target, vector, exact.correlator)[positions]
-        for spectrum, first, second in zip(spectra, maps.first, maps.second, strict=True):
-            sums = self._score.local_sums(target, spectrum, exact.correlator)
-            centre((sums[0][positions], sums[1][positions]), means, spectrum.total, first, second)
+        slot = i % len(self._sums)
+        if spectra is not None:
+            if self._sums[slot].shape != (2, masks.rank, *tile.shape):
+                self._sums[slot] = np.empty((2, masks.rank, *tile.shape), numerators.dtype)
+            for spectrum, first, second in zip(spectra, *self._sums[slot], strict=True):
+                sums = self._score.local_sums(target, spectrum, exact.correlator)
+                centre((sums[0][positions], sums[1][positions]), means, spectrum.total, first, second)
+        maps = LocalMaps(numerators, self._sums[slot][0], self._sums[slot][1], floor)
         windows = np.array([exact.window(tile, support) for support in masks.supports.tolist()])
         return _LocalTerms(ids, exact.rotations, basis, masks, maps, windows)
 

@@ -20,7 +20,7 @@ from scorefold.store.descriptions import GROUP_FILE
 
 Array = NDArray[Any]
 
-STORE_FORMAT = 5
+STORE_FORMAT = 6
 """Layout version of the store; a store of another one is refused rather than misread."""
 
 NO_RECORD = "there is no commit record"
